@@ -1,0 +1,456 @@
+"""What a contract says, as frozen dataclasses. Pure: no file, no clock, no library.
+
+One `Contract` is one provider under one choice of readings. Templates are compiled callables
+that take a scope (name -> object); see `fauxvider.contract.templates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, Protocol, TypeAlias
+
+__all__ = [
+    "Account", "Answer", "AssetRules", "Auth", "AuthHeader", "Callbacks", "Contract", "Cost", "Deadline",
+    "Envelope", "ErrorFace", "Evidence", "Failure", "IdKind", "Idempotency", "Issue", "Limit", "Model",
+    "Operation", "Origin", "Output", "Page", "Phase", "Picture", "Reading", "ReadingCase", "Retry", "Scope", "SecretRules",
+    "Signature", "SigV4", "SizeRule", "Source", "Span", "State", "Template", "Url", "Validator", "Waits",
+]  # fmt: skip
+
+Scope: TypeAlias = Mapping[str, Any]
+Template: TypeAlias = Callable[[Scope], Any]
+Canonical: TypeAlias = Literal[
+    "queued", "running", "succeeded", "failed", "cancelled", "timed_out", "moderated", "expired"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Who says so: level, source key, line ranges of a given document, a remark."""
+
+    level: Literal["documented", "observed", "inferred", "assumed"]
+    source: str = ""
+    lines: tuple[tuple[int, int], ...] = ()
+    date: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    title: str
+    document: str = ""
+    lines: int = 0
+    retrieved: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingCase:
+    says: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    about: str
+    default: str
+    cases: Mapping[str, ReadingCase]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    name: str
+    url: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdKind:
+    """`tokens`: literal text or (token, argument), as read from the pattern."""
+
+    name: str
+    scope: str
+    tokens: tuple[str | tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuthHeader:
+    header: str  # lower case
+    scheme: str = ""  # "" means the bare value
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    accept: tuple[AuthHeader, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    unit: str
+    balance: Decimal
+    funds: Literal["positive", "covers", "off"]
+    charge: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    word: str
+    canonical: Canonical
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.canonical not in ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A duration law, in ms. `work`: base + per_step x steps (x megapixels)."""
+
+    kind: Literal["fixed", "uniform", "around", "work"]
+    low: int = 0
+    high: int = 0
+    spread: Decimal = Decimal(0)
+    base: int = 0
+    per_step: int = 0
+    steps: Template | None = None
+    megapixels: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    state: State
+    lasts: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    name: str
+    end: Canonical
+    after: Literal["queued", "running"]
+    values: Mapping[str, Template]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A limit of the provider's own; `failure` names a shape, "" means that the record goes."""
+
+    name: str
+    pointer: tuple[str, ...]
+    default: int | None
+    covers: Literal["queued", "running", "all"]
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    name: str
+    content_type: str
+    body: Template
+    root: str = ""  # XML root element; "" for JSON
+    is_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFace:
+    cause: str
+    status: int
+    envelope: Envelope
+    values: Mapping[str, Template]
+    headers: tuple[tuple[str, Template], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One violation of an input schema. `path` is from the request body's root."""
+
+    path: tuple[str | int, ...]
+    keyword: str
+    limit: Any = None
+    low: Any = None
+    high: Any = None
+    value: Any = None
+    message: str = ""
+
+
+class Validator(Protocol):
+    def is_valid(self, value: Any) -> bool: ...
+    def issues(self, value: Any) -> list[Issue]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRule:
+    kind: Literal["fields", "text", "table", "source", "aspect", "fixed"]
+    value: Template | None = None
+    width: Template | None = None
+    height: Template | None = None
+    separator: str = "*"
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    default: str | tuple[int, int] | None = None
+    fixed: tuple[int, int] = (1024, 1024)
+    megapixels: Template | None = None
+    multiple: int = 1
+    match: str = ""
+    source: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    count: Template
+    size: SizeRule
+    format: Template
+    ext: Mapping[str, str]
+    quality: Template | None
+    result: Template
+    needs_input: bool  # whether `result` looks at the request
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    kind: str
+    price: Decimal = Decimal(0)
+    first: Decimal | None = None
+    pixels_per_megapixel: int = 1_000_000
+    megapixels: Literal["exact", "ceil", "floor"] = "exact"
+    by: tuple[Template, ...] = ()
+    rows: Mapping[str, Decimal] = field(default_factory=dict)
+    default: Decimal | None = None
+    formula: Callable[[Mapping[str, Decimal]], Decimal] | None = None
+    names: Mapping[str, Template] = field(default_factory=dict)
+    digits: int | None = None
+    rounding: str = "half_even"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Which parameters reach the renderer; templates give plain values or None."""
+
+    prompt: Template
+    negative: Template | None = None
+    seed: Template | None = None
+    steps: Template | None = None
+    guidance: Template | None = None
+    strength: Template | None = None
+    sources: tuple[Template, ...] = ()
+    pipeline: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    name: str
+    key: tuple[str, ...]
+    active: bool
+    facts: Mapping[str, Any]
+    input: Mapping[str, Any]  # JSON Schema, annotations stripped
+    defaults: Mapping[str, Any]
+    output: Output
+    cost: Cost
+    timing: Mapping[str, Span]  # by state word
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long an answer is held. `query` "" means: until the job ends."""
+
+    query: str = ""
+    default: int = 0
+    low: int = 0
+    high: int = 0
+    outside: Literal["clamp", "refuse"] = "clamp"
+    unless: tuple[str, ...] = ()  # body pointer that switches blocking off
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Either a body, or the name of an error cause."""
+
+    status: int = 200
+    body: Template | None = None
+    headers: tuple[tuple[str, Template], ...] = ()
+    cause: str = ""
+    is_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    limit: str = "limit"
+    default: int = 50
+    low: int = 1
+    high: int = 500
+    cursor: str = "cursor"
+    back: str = ""
+    sort: str = ""
+    filter: str = ""
+    default_sort: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    name: str
+    kind: str
+    methods: tuple[str, ...]
+    path: str
+    origin: str
+    when: tuple[tuple[tuple[str, ...], frozenset[str]], ...] = ()
+    scope: str = ""
+    owner: bool = False
+    limits: tuple[str, ...] = ()
+    body: Literal["json", "multipart", "bytes", "none"] = "none"
+    body_optional: bool = False
+    max_body: int = 10_485_760
+    model: tuple[Template, ...] = ()
+    checks: tuple[str, ...] = ()
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    validators: Mapping[str, Validator] = field(default_factory=dict)  # by model name; "" without
+    # submit
+    id: str = ""
+    input: tuple[str, ...] = ()
+    waits: Waits | None = None
+    keeps: int | None = None
+    on_invalid: str = ""  # failure name, "" refuses
+    on_empty: str = ""
+    # look-ups
+    job: Template | None = None
+    item: Template | None = None
+    from_states: frozenset[str] = frozenset()
+    extend: Template | None = None
+    becomes: str = "cancelled"
+    page: Page | None = None
+    where: tuple[tuple[tuple[str, ...], Template], ...] = ()
+    asset: Template | None = None
+    secret: Template | None = None
+    part: str = ""
+    max_part: int = 0
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    secret: str
+    key: Literal["raw", "base64_after_prefix"]
+    text: Template
+    algorithm: str
+    encoding: Literal["hex", "base64"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    delays: tuple[int, ...]
+    origin: Literal["end", "start"]
+    on: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    address: tuple[str, ...]
+    events: Mapping[str, str]  # canonical -> event word
+    body: Template
+    headers: tuple[tuple[str, Template], ...]
+    delivery_id: str
+    attempt_id: str
+    signature: Signature | None
+    delay: int
+    timeout: int
+    accept: frozenset[str]
+    retry: Retry
+    fresh: bool  # payload and signature made again for a retry
+    words: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SigV4:
+    region: str
+    service: str
+    access_key: Template
+    query: Mapping[str, str]  # further parameters, signed too
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    name: str
+    serves: Literal["output", "asset", "upload"]
+    origin: str
+    path: str
+    make_path: Template
+    signer: Literal["opaque", "sigv4", "unsigned"]
+    lives: int | None
+    origin_moment: Literal["end", "issue"]
+    keeps: int | None
+    key: Template | None
+    sigv4: SigV4 | None
+    errors: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    name: str
+    kind: Literal["sliding", "fixed", "in_flight"]
+    window: int
+    count: int
+    per: tuple[str, ...]
+    headers: tuple[tuple[str, Template], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRules:
+    id: str
+    key: Template | None
+    prefix: str
+    fields: tuple[Template, ...]
+    by: Literal["id", "key"]
+    required: bool
+    max_size: int | None
+    media_types: frozenset[str]
+    present: tuple[Mapping[str, Any], ...]
+    store_inline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRules:
+    id: str
+    value: tuple[str | tuple[str, str], ...]  # tokens as in IdKind
+    first_is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    header: str
+    window: int
+    per: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    provider: str
+    title: str
+    digest: str  # SHA-256 of the file's text
+    choice: Mapping[str, str]  # reading -> case in force
+    sources: Mapping[str, Source]
+    readings: Mapping[str, Reading]
+    origins: Mapping[str, Origin]  # the first is the API
+    ids: Mapping[str, IdKind]
+    auth: Auth
+    account: Account
+    states: Mapping[str, State]  # by word
+    phases: tuple[Phase, ...]
+    ends: Mapping[str, State]  # canonical end -> state
+    failures: Mapping[str, Failure]
+    default_failure: str
+    deadlines: tuple[Deadline, ...]
+    visible_after: int
+    errors: Mapping[str, ErrorFace]
+    issue_texts: Mapping[str, Template]
+    issue_types: Mapping[str, str]
+    models: Mapping[str, Model]
+    operations: Mapping[str, Operation]
+    callbacks: Callbacks | None
+    urls: Mapping[str, Url]
+    limits: Mapping[str, Limit]
+    assets: AssetRules | None
+    secrets: SecretRules | None
+    idempotency: Idempotency | None
+    unserved: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def api(self) -> Origin:
+        return next(iter(self.origins.values()))
