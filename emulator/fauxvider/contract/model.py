@@ -319,6 +319,7 @@ class Operation:
     where: tuple[tuple[tuple[str, ...], Template], ...] = ()
     asset: Template | None = None
     secret: Template | None = None
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # a kind's parameter -> body pointer
     part: str = ""
     max_part: int = 0
     url: str = ""

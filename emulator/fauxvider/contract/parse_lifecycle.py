@@ -1,0 +1,160 @@
+"""Sections 5 to 9 of a contract: origins, ids, auth, account and lifecycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from fauxvider.contract.model import (
+    Account,
+    Auth,
+    AuthHeader,
+    Canonical,
+    Deadline,
+    Failure,
+    IdKind,
+    Origin,
+    Phase,
+    Span,
+    State,
+)
+from fauxvider.contract.nodes import Node
+
+__all__ = [
+    "Lifecycle", "account_of", "auth_of", "ids_of", "lifecycle_of", "origins_of", "span_law",
+]  # fmt: skip
+
+_ENDS = ("succeeded", "failed", "cancelled", "timed_out", "moderated", "expired")
+# An end that has no word of its own is shown as another one.
+_SHOWN_AS = {"timed_out": "failed", "moderated": "failed", "expired": "failed", "cancelled": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    states: Mapping[str, State]
+    phases: tuple[Phase, ...]
+    ends: Mapping[str, State]
+    failures: Mapping[str, Failure]
+    default_failure: str
+    deadlines: tuple[Deadline, ...]
+    visible_after: int
+
+
+def origins_of(root: Node) -> dict[str, Origin]:
+    found: dict[str, Origin] = {}
+    for node in root.at("origins").entries():
+        url = node.text("url")
+        found[node.name] = Origin(node.name, url, urlsplit(url).netloc)
+    return found
+
+
+def ids_of(root: Node) -> dict[str, IdKind]:
+    return {
+        node.name: IdKind(node.name, node.text("scope"), node.at("pattern").tokens())
+        for node in root.at("ids").entries()
+    }
+
+
+def auth_of(root: Node) -> Auth:
+    accept = root.at("auth").at("accept")
+    return Auth(tuple(AuthHeader(node.text("header").lower(), node.text("scheme")) for node in accept.elements()))
+
+
+def account_of(root: Node) -> Account:
+    node = root.at("account")
+    return Account(
+        unit=node.text("unit"),
+        balance=node.decimal("balance"),
+        funds=cast("Any", node.text("funds", "off")),
+        charge=frozenset(node.names_list("charge", ("succeeded",))),
+    )
+
+
+def lifecycle_of(root: Node) -> Lifecycle:
+    node = root.at("lifecycle")
+    states = {one.name: State(one.name, cast("Canonical", one.text("is"))) for one in node.at("states").entries()}
+    failures = {one.name: _failure(one) for one in node.at("failures").entries()}
+    fallback = next((name for name, failure in failures.items() if failure.end == "failed"), "")
+    return Lifecycle(
+        states=states,
+        phases=tuple(_phase(one, states) for one in node.at("phases").elements()),
+        ends=_ends(node.at("ends"), states),
+        failures=failures,
+        default_failure=node.chosen("default_failure", failures, "failure", fallback),
+        deadlines=tuple(_deadline(one, failures) for one in node.at("deadlines").entries()),
+        visible_after=node.span("visible_after"),
+    )
+
+
+def span_law(node: Node) -> Span:
+    """Read a span, or a law that gives one."""
+    if not isinstance(node.value, Mapping):
+        return Span("fixed", low=node.as_span())
+    spread = Decimal(str(node.at("spread").value or 0))
+    if node.has("uniform"):
+        low, high = (one.as_span() for one in node.at("uniform").elements())
+        if low > high:
+            raise node.at("uniform").wrong("the first span is longer than the second")
+        return Span("uniform", low=low, high=high)
+    if node.has("around"):
+        middle = node.span("around")
+        return Span("around", low=middle, high=middle, spread=spread)
+    if not node.has("work"):
+        raise node.wrong("a span law is missing", allowed=("a span", "uniform", "around", "work"))
+    work = node.at("work")
+    return Span(
+        "work",
+        spread=spread,
+        base=work.span("base"),
+        per_step=work.span("per_step"),
+        steps=work.template_at("steps"),
+        megapixels=work.flag("megapixels"),
+    )
+
+
+def _phase(node: Node, states: Mapping[str, State]) -> Phase:
+    state = states[node.chosen("state", states, "state")]
+    if state.is_terminal:
+        words = [word for word, other in states.items() if not other.is_terminal]
+        raise node.at("state").wrong(f"{state.word!r} is an end, not a phase", allowed=words)
+    return Phase(state, span_law(node.at("lasts")))
+
+
+def _ends(node: Node, states: Mapping[str, State]) -> dict[str, State]:
+    ends = {one.name: states[node.chosen(one.name, states, "state")] for one in node.entries()}
+    for end in _ENDS:
+        if end not in ends:
+            own = [state for state in states.values() if state.canonical == end]
+            if len(own) == 1:
+                ends[end] = own[0]
+    for end, other in _SHOWN_AS.items():
+        if end not in ends and other in ends:
+            ends[end] = ends[other]
+    for end in ("succeeded", "failed"):
+        if end not in ends:
+            raise node.wrong(f"the word for {end!r} is missing")
+    return ends
+
+
+def _failure(node: Node) -> Failure:
+    return Failure(
+        name=node.name,
+        end=cast("Canonical", node.text("end")),
+        after=cast("Any", node.text("after", "running")),
+        values=node.templates("values"),
+    )
+
+
+def _deadline(node: Node, failures: Mapping[str, Failure]) -> Deadline:
+    if node.has("failure") == node.has("then"):
+        raise node.wrong("exactly one of the keys 'failure' and 'then' belongs here")
+    return Deadline(
+        name=node.name,
+        pointer=node.steps("field"),
+        default=node.span_or_none("default"),
+        covers=cast("Any", node.text("covers")),
+        failure=node.chosen("failure", failures, "failure"),
+    )

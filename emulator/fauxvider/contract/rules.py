@@ -1,0 +1,87 @@
+"""Which nodes of a resolved tree are rules, and so need evidence of their own (section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+__all__ = ["evidence_nodes", "rules"]
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_TABLES: tuple[Path, ...] = (
+    ("origins",),
+    ("ids",),
+    ("lifecycle", "states"),
+    ("lifecycle", "failures"),
+    ("lifecycle", "deadlines"),
+    ("errors",),
+    ("models",),
+    ("operations",),
+    ("urls",),
+    ("limits",),
+)
+_LISTS: tuple[Path, ...] = (("lifecycle", "phases"), ("unserved",))
+_NODES: tuple[Path, ...] = (
+    ("auth",),
+    ("account",),
+    ("callbacks",),
+    ("callbacks", "signature"),
+    ("callbacks", "retry"),
+    ("assets",),
+    ("secrets",),
+    ("idempotency",),
+)
+
+
+def rules(tree: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+    """Walk the rules of a resolved tree: path and node, in the order of the language's sections."""
+    for reading, table in tree.get("readings", {}).items():
+        for case, node in table["cases"].items():
+            yield ("readings", reading, "cases", case), node
+    for path in _TABLES:
+        for name, node in (_at(tree, path) or {}).items():
+            yield (*path, name), node
+            if path == ("models",):
+                yield from _parts_of_model((*path, name), node)
+            elif path == ("operations",):
+                yield from _properties((*path, name, "schema"), node.get("schema"))
+    for path in _LISTS:
+        for index, node in enumerate(_at(tree, path) or []):
+            yield (*path, index), node
+    for path in _NODES:
+        if (node := _at(tree, path)) is not None:
+            yield path, node
+
+
+def evidence_nodes(node: Any, path: Path = ()) -> Iterator[tuple[Path, str | list[str]]]:
+    """Walk every `evidence` below a node, whether a rule needs it or not."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "evidence" and isinstance(value, str | list):
+                yield (*path, key), value
+            else:
+                yield from evidence_nodes(value, (*path, key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from evidence_nodes(value, (*path, index))
+
+
+def _parts_of_model(path: Path, model: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+    yield from _properties((*path, "input"), model.get("input"))
+    for part in ("output", "cost", "timing"):
+        if part in model:
+            yield (*path, part), model[part]
+
+
+def _properties(path: Path, schema: Any) -> Iterator[tuple[Path, Any]]:
+    """The top-level properties; what is inside one of them may rest on its evidence."""
+    if isinstance(schema, Mapping):
+        for name, node in schema.get("properties", {}).items():
+            yield (*path, "properties", name), node
+
+
+def _at(tree: Any, path: Path) -> Any:
+    for step in path:
+        tree = tree.get(step) if isinstance(tree, Mapping) else None
+    return tree

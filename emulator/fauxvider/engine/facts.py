@@ -1,0 +1,187 @@
+"""The facts of a world: what was accepted, what happened to it, what was tried.
+
+Nothing that can be computed is a fact. Moments and spans are integer milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "ApiKey",
+    "Asset",
+    "Attempt",
+    "Charge",
+    "Delivery",
+    "Event",
+    "Job",
+    "Plan",
+    "Record",
+    "Secret",
+    "Shape",
+]
+
+KeyState: TypeAlias = Literal["active", "deleted", "inactive", "unfunded"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that a world knows. `scopes` None means every scope."""
+
+    key: str
+    state: KeyState = "active"
+    scopes: frozenset[str] | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was drawn for one run of a job: phase lengths (ms), seed, and how it will end."""
+
+    phases: tuple[int, ...]
+    seed: int
+    deadlines: tuple[int | None, ...] = ()
+    failure: str = ""  # "" succeeds
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What will be delivered: pictures of one size and format."""
+
+    width: int
+    height: int
+    count: int
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as accepted. `body` is the request body as kept (JSON text)."""
+
+    id: str
+    number: int
+    operation: str
+    model: str
+    accepted: int
+    body: bytes
+    plan: Plan
+    shape: Shape
+    price: Decimal
+    key: str = ""
+    address: str | None = None
+    file_keys: tuple[str, ...] = ()
+    site: str = "local"
+    intent: str = ""  # idempotency scope and key, "" without
+    fingerprint: str = ""
+    request: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job after it was accepted.
+
+    kinds: cancelled; purged; retried (plan); forced (name: a failure, "" succeeds);
+    ttl (number: ms left from `at`); drained (number: chunks handed out so far).
+    """
+
+    at: int
+    kind: Literal["cancelled", "purged", "retried", "forced", "ttl", "drained"]
+    name: str = ""
+    number: int = 0
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One POST of a delivery. `status` is None when no answer came."""
+
+    number: int
+    at: int
+    ended: int
+    kind: Literal["http", "network", "timeout", "blocked"]
+    status: int | None = None
+    body: str = ""
+    error: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One callback of one job: its bytes are frozen when it is made."""
+
+    id: str
+    job_id: str
+    number: int
+    event: str
+    address: str
+    created: int
+    due: int
+    automatic: bool
+    payload: bytes
+    secret_id: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+    def with_attempt(self, attempt: Attempt) -> Delivery:
+        return replace(self, attempts=(*self.attempts, attempt))
+
+
+@dataclass(slots=True)
+class Record:
+    """A job with all that happened to it."""
+
+    job: Job
+    events: tuple[Event, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One line of the ledger."""
+
+    at: int
+    job_id: str
+    amount: Decimal
+    unit: str
+    rule: str  # pointer into the contract
+    key: str
+    intent: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """An uploaded picture, or (data None) one that the world has had from its start."""
+
+    id: str
+    number: int
+    key: str
+    name: str
+    media_type: str
+    created: int
+    size: int = 0
+    width: int = 0
+    height: int = 0
+    data: bytes | None = None
+    state: Literal["pending", "uploaded", "ready"] = "ready"
+    confirmed: int | None = None
+    owner: str = ""
+    note: str = ""
+    digest: str = ""  # MD5 of the bytes, hex: storage services show it as ETag
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A callback signing secret."""
+
+    id: str
+    number: int
+    value: str = field(repr=False)
+    label: str = ""
+    created: int = 0
+    updated: int = 0
+    current: bool = True
+    disabled: int | None = None
+    last_used: int | None = None

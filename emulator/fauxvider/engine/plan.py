@@ -1,0 +1,94 @@
+"""Drawing the plan of a run: how long each phase lasts, the seed, the deadlines.
+
+Every number is derived from the world's seed and the job's number, so that the same requests
+in the same world give the same lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from fauxvider.contract.model import Contract, Deadline, Model, Scope, Span
+from fauxvider.engine.facts import Plan, Shape
+from fauxvider.engine.minting import Mint
+
+__all__ = ["at_pointer", "draw_plan", "whole"]
+
+_MAX_SPAN = 30 * 86_400_000
+_MAX_SEED = 2**31 - 1
+
+
+def draw_plan(
+    contract: Contract,
+    model: Model,
+    *,
+    mint: Mint,
+    parts: tuple[str | int, ...],
+    scope: Scope,
+    shape: Shape,
+    body: Any,
+    failure: str = "",
+    detail: str = "",
+) -> Plan:
+    """Draw one run. `parts` names the run (job and retry number); spans come in ms."""
+    draws = mint.stream("plan", *parts)
+    phases = tuple(
+        _span(model.timing.get(phase.state.word, phase.lasts), draws, scope, shape) for phase in contract.phases
+    )
+    wanted = model.picture.seed(scope) if model.picture.seed else None
+    seed = whole(wanted)
+    if seed is None or seed < 0:
+        seed = next(draws) % _MAX_SEED
+    deadlines = tuple(_deadline(deadline, body) for deadline in contract.deadlines)
+    return Plan(phases, seed, deadlines, failure, detail)
+
+
+def _span(span: Span, draws: Iterator[int], scope: Scope, shape: Shape) -> int:
+    if span.kind == "fixed":
+        return span.low
+    if span.kind == "uniform":
+        return span.low + next(draws) % (span.high - span.low + 1)
+    if span.kind == "around":
+        return _spread(span.low, span.spread, next(draws))
+    steps = whole(span.steps(scope)) if span.steps else None
+    work = span.base + span.per_step * _megapixels(span, shape) * max(0, steps if steps is not None else 1)
+    return _spread(min(int(work), _MAX_SPAN), span.spread, next(draws))
+
+
+def _megapixels(span: Span, shape: Shape) -> Decimal:
+    if not span.megapixels:
+        return Decimal(1)
+    return Decimal(shape.width * shape.height * max(1, shape.count)) / 1_000_000
+
+
+def _spread(middle: int, spread: Decimal, draw: int) -> int:
+    half = int(middle * spread)
+    return max(0, middle - half + draw % (2 * half + 1))
+
+
+def _deadline(deadline: Deadline, body: Any) -> int | None:
+    asked = whole(at_pointer(body, deadline.pointer)) if deadline.pointer else None
+    return asked if asked is not None and 0 <= asked <= _MAX_SPAN else deadline.default
+
+
+def whole(value: Any) -> int | None:
+    """Give a JSON number as an integer, or None when it is none (or absurdly large)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    if value != value or abs(value) > 2**63:  # noqa: PLR0124 - NaN is the one value unlike itself
+        return None
+    return int(value)
+
+
+def at_pointer(tree: Any, pointer: tuple[str, ...]) -> Any:
+    """Look a pointer up in a JSON tree; None when nothing is there."""
+    for name in pointer:
+        if isinstance(tree, dict):
+            tree = tree.get(name)
+        elif isinstance(tree, list) and name.isdigit() and int(name) < len(tree):
+            tree = tree[int(name)]
+        else:
+            return None
+    return tree

@@ -1,0 +1,87 @@
+"""Finding the operation for a method and a path: a tree of segments made from the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from fauxvider.contract.model import Operation
+
+__all__ = ["Match", "Router"]
+
+
+@dataclass(slots=True)
+class _Node:
+    literal: dict[str, _Node] = field(default_factory=dict)
+    one: dict[str, _Node] = field(default_factory=dict)
+    many: dict[str, _Node] = field(default_factory=dict)
+    operations: dict[str, list[Operation]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The operations that fit (several differ by `when`) and the path's parameters.
+
+    No operations but `methods` means: the path exists, the method does not.
+    """
+
+    operations: list[Operation]
+    params: dict[str, str]
+    methods: tuple[str, ...] = ()
+
+
+class Router:
+    """Routes of one origin. Literals win over `{name}`, which wins over `{name+}`."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._root = _Node()
+        for operation in operations:
+            node = self._root
+            for segment in _segments(operation.path):
+                node = _child(node, segment)
+            for method in operation.methods:
+                node.operations.setdefault(method, []).append(operation)
+
+    def match(self, method: str, path: str) -> Match | None:
+        params: dict[str, str] = {}
+        node = _walk(self._root, _segments(path), 0, params)
+        if node is None:
+            return None
+        operations = node.operations.get(method)
+        if operations is None:
+            return Match([], params, tuple(node.operations))
+        return Match(operations, params)
+
+
+def _segments(path: str) -> list[str]:
+    return path.strip("/").split("/")
+
+
+def _child(node: _Node, segment: str) -> _Node:
+    if segment.startswith("{") and segment.endswith("+}"):
+        return node.many.setdefault(segment[1:-2], _Node())
+    if segment.startswith("{") and segment.endswith("}"):
+        return node.one.setdefault(segment[1:-1], _Node())
+    return node.literal.setdefault(segment, _Node())
+
+
+def _walk(node: _Node, segments: list[str], at: int, params: dict[str, str]) -> _Node | None:
+    if at == len(segments):
+        return node if node.operations else None
+    segment = segments[at]
+    child = node.literal.get(segment)
+    if child is not None and (found := _walk(child, segments, at + 1, params)) is not None:
+        return found
+    if not segment:
+        return None
+    for name, child in node.one.items():
+        if (found := _walk(child, segments, at + 1, params)) is not None:
+            params[name] = segment
+            return found
+    for name, child in node.many.items():
+        # Greedy: `{name+}` takes as many segments as the rest of the route leaves.
+        for end in range(len(segments), at, -1):
+            if (found := _walk(child, segments, end, params)) is not None:
+                params[name] = "/".join(segments[at:end])
+                return found
+    return None

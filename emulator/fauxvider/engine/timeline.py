@@ -1,0 +1,189 @@
+"""The timeline of one job: when it is in which state, and what it looks like at a moment.
+
+A job's life is never stored: it follows from its plan and its events. `life_of` folds them
+into marks (moment, state); `snapshot_at` reads those marks at a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from fauxvider.contract.model import Contract, Deadline, State
+from fauxvider.engine.facts import Event, Job, Plan, Record
+
+__all__ = ["Life", "Snapshot", "life_of", "snapshot_at"]
+
+
+@dataclass(slots=True)
+class Life:
+    """A job's marks. `gone` is the moment from which the provider denies knowing the job."""
+
+    marks: list[tuple[int, State]]
+    began: int
+    ended: int
+    end: State
+    failure: str
+    detail: str
+    seed: int
+    retries: int = 0
+    runs: int = 0  # how often the client had it run again
+    gone: int | None = None
+    before_end: str = ""  # the canonical state that the end interrupted
+
+    @property
+    def succeeds(self) -> bool:
+        return self.end.canonical == "succeeded"
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """A job at a moment, as templates see it (`job.*`); None is what is not known yet."""
+
+    id: str
+    number: int
+    status: str
+    state: str
+    accepted: int
+    started: int | None
+    ended: int | None
+    queued_ms: int | None
+    run_ms: int | None
+    total_ms: int | None
+    cost: Decimal | None
+    seed: int
+    retries: int | None
+    progress: float
+    origin_state: str
+    failure_name: str
+    failure: Mapping[str, Any] = field(default_factory=dict)
+    result: Any = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.ended is not None
+
+
+def life_of(contract: Contract, record: Record) -> Life:
+    """Fold a job's plan and events into its life (future included)."""
+    job = record.job
+    life = _run(contract, job.plan, job.accepted)
+    for event in record.events:
+        life = _after(contract, life, event)
+    keeps = contract.operations[job.operation].keeps
+    if keeps is not None:
+        life.gone = _earlier(life.gone, life.ended + keeps)
+    return life
+
+
+def _run(contract: Contract, plan: Plan, began: int) -> Life:
+    at, marks = began, []
+    for phase, lasts in zip(contract.phases, plan.phases, strict=False):
+        marks.append((at, phase.state))
+        at += lasts
+    life = Life(marks, began, at, contract.ends["succeeded"], "", plan.detail, plan.seed)
+    if plan.failure:
+        failure = contract.failures[plan.failure]
+        if failure.after == "queued":
+            life.ended = next((at for at, state in marks if state.canonical == "running"), at)
+            life.marks = [mark for mark in marks if mark[0] < life.ended or mark[1].canonical == "queued"]
+        life.end, life.failure = contract.ends[failure.end], plan.failure
+    for deadline, span in zip(contract.deadlines, plan.deadlines, strict=False):
+        if span is not None:
+            _apply_deadline(contract, life, deadline, span)
+    return life
+
+
+def _apply_deadline(contract: Contract, life: Life, deadline: Deadline, span: int) -> None:
+    started = next((at for at, state in life.marks if state.canonical == "running"), None)
+    if deadline.covers == "running":
+        if started is None:
+            return
+        limit = started + span
+    elif deadline.covers == "queued":
+        limit = life.began + span
+        if started is not None and started <= limit:
+            return
+    else:
+        limit = life.began + span
+    if not deadline.failure:
+        life.gone = _earlier(life.gone, limit)
+    elif life.ended > limit:
+        life.marks = [mark for mark in life.marks if mark[0] <= limit]
+        life.ended, life.failure = limit, deadline.failure
+        life.end = contract.ends[contract.failures[deadline.failure].end]
+
+
+def _after(contract: Contract, life: Life, event: Event) -> Life:
+    if event.kind == "retried" and event.plan is not None:
+        again = _run(contract, event.plan, event.at)
+        again.runs = life.runs + 1
+        return again
+    if event.kind == "ttl":
+        life.gone = event.at + event.number
+    elif event.kind == "purged" and event.name == "gone":
+        life.gone = event.at
+        _cut(life, event.at, contract.ends["cancelled"], "")
+    elif event.kind in ("cancelled", "purged"):
+        _cut(life, event.at, contract.ends["cancelled"], "")
+    elif event.kind == "forced":
+        _force(contract, life, event)
+    return life
+
+
+def _force(contract: Contract, life: Life, event: Event) -> None:
+    if not event.name:
+        _cut(life, event.at, contract.ends["succeeded"], "")
+        return
+    failure = contract.failures[event.name]
+    _cut(life, event.at, contract.ends[failure.end], event.name)
+
+
+def _cut(life: Life, at: int, end: State, failure: str) -> None:
+    if at >= life.ended:
+        return
+    life.marks = [mark for mark in life.marks if mark[0] <= at]
+    life.before_end = life.marks[-1][1].canonical if life.marks else "queued"
+    life.ended, life.end, life.failure = at, end, failure
+
+
+def _earlier(one: int | None, other: int) -> int:
+    return other if one is None else min(one, other)
+
+
+def snapshot_at(life: Life, job: Job, moment: int) -> Snapshot:
+    """Give the job as it is at `moment`; `failure` and `result` are left to the caller."""
+    is_over = moment >= life.ended
+    state, started = (life.end if is_over else life.marks[0][1]), None
+    for at, mark in life.marks:
+        if at > moment:
+            break
+        if started is None and mark.canonical == "running" and at < life.ended + (not is_over):
+            started = at
+        if not is_over:
+            state = mark
+    ended = life.ended if is_over else None
+    succeeded = is_over and state.canonical == "succeeded"
+    progress = 1.0 if succeeded else 0.0
+    if started is not None and not is_over and life.ended > started:
+        progress = (moment - started) / (life.ended - started)
+    return Snapshot(
+        id=job.id,
+        number=job.number,
+        status=state.word,
+        state=state.canonical,
+        accepted=job.accepted,
+        started=started,
+        ended=ended,
+        queued_ms=None if started is None else started - life.began,
+        run_ms=None if started is None or ended is None else ended - started,
+        total_ms=None if ended is None else ended - job.accepted,
+        cost=job.price if succeeded else None,
+        seed=life.seed,
+        retries=life.retries or None,
+        progress=progress,
+        origin_state=life.before_end,
+        failure_name=life.failure if is_over else "",
+    )

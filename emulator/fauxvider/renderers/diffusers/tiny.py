@@ -1,0 +1,262 @@
+"""Tiny pipelines of the real diffusers classes: built in code, random weights from a fixed seed.
+
+Imported in the worker (or a builder process) alone: this module and the worker are the only ones
+that load torch. Two departures from plain random weights make the pictures useful: the
+transformers' linear layers are made louder, so that prompt, seed and guidance survive JPEG; and the
+autoencoders are set by hand to keep the picture (`_keep_pictures`), so that edits can be seen.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fauxvider.renderers.diffusers.libraries import diffusers, tokenizers, torch, transformers
+
+__all__ = ["FOLDERS", "RECIPE_VERSION", "build", "ensure_built"]
+
+RECIPE_VERSION = 1
+FOLDERS = ("flux", "flux2-klein", "flux2")
+_SPECIALS = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<bos>", "eos_token": "<eos>"}
+_GAIN = 2.0
+_SEED = 20_260_101
+
+
+def ensure_built(cache: Path) -> Path:
+    """Give the folder that holds the three tiny pipelines, building it when it is not there yet.
+
+    Two processes may build at once: each works in a folder of its own and the first rename wins.
+    """
+    name = f"tiny-{RECIPE_VERSION}-diffusers-{diffusers.__version__}-transformers-{transformers.__version__}"
+    target = cache / name
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".building-", dir=cache))
+    try:
+        build(work)
+        work.chmod(0o755)
+        work.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def build(folder: Path) -> None:
+    """Write the three pipelines below ``folder``: the same weight files each time, everywhere."""
+    for number, (name, make) in enumerate(_MAKERS.items()):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_SEED + number)
+            pipe = make()
+        for part in pipe.components.values():
+            if isinstance(part, torch.nn.Module):
+                part.eval()
+        pipe.save_pretrained(folder / name, safe_serialization=True)
+
+
+def _flux() -> Any:
+    tokenizer, tokenizer_2 = _tokenizer(77), _tokenizer(512)
+    text = transformers.CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        projection_dim=32, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    text_2 = transformers.T5Config(
+        vocab_size=len(tokenizer_2), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
+        feed_forward_proj="gated-gelu", pad_token_id=tokenizer_2.pad_token_id, eos_token_id=tokenizer_2.eos_token_id,
+    )  # fmt: skip
+    transformer = diffusers.FluxTransformer2DModel(
+        in_channels=64, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 6, 6), guidance_embeds=True,
+    )  # fmt: skip
+    vae = diffusers.AutoencoderKL(
+        **_blocks(4), latent_channels=16, use_quant_conv=False, use_post_quant_conv=False,
+        scaling_factor=0.3611, shift_factor=0.1159,
+    )  # fmt: skip
+    _keep_pictures(vae)
+    return diffusers.FluxPipeline(
+        scheduler=_scheduler(),
+        vae=vae,
+        text_encoder=transformers.CLIPTextModel(text),
+        tokenizer=tokenizer,
+        text_encoder_2=transformers.T5EncoderModel(text_2),
+        tokenizer_2=tokenizer_2,
+        transformer=_louder(transformer),
+    )
+
+
+def _klein() -> Any:
+    tokenizer = _tokenizer(512, template=_USER_ONLY)
+    text = transformers.Qwen3Config(**_language_model(tokenizer))
+    return diffusers.Flux2KleinPipeline(
+        scheduler=_scheduler(),
+        vae=_flux2_vae(),
+        text_encoder=transformers.Qwen3ForCausalLM(text),
+        tokenizer=tokenizer,
+        transformer=_flux2_transformer(guidance=False),
+        is_distilled=True,
+    )
+
+
+def _flux2() -> Any:
+    tokenizer = _tokenizer(512, template=_USER_ONLY)
+    text = transformers.Mistral3Config(
+        text_config=transformers.MistralConfig(**_language_model(tokenizer)),
+        vision_config=transformers.PixtralVisionConfig(
+            hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, head_dim=8, image_size=32,
+            patch_size=16,
+        ),
+        image_token_index=0,
+    )  # fmt: skip
+    return diffusers.Flux2Pipeline(
+        scheduler=_scheduler(),
+        vae=_flux2_vae(),
+        text_encoder=transformers.Mistral3ForConditionalGeneration(text),
+        tokenizer=tokenizer,
+        transformer=_flux2_transformer(guidance=True),
+    )
+
+
+_MAKERS: dict[str, Callable[[], Any]] = {"flux": _flux, "flux2-klein": _klein, "flux2": _flux2}
+
+
+def _language_model(tokenizer: Any) -> dict[str, Any]:
+    return {
+        "vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 4,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "max_position_embeddings": 1024,
+        "pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }  # fmt: skip
+
+
+def _flux2_transformer(*, guidance: bool) -> Any:
+    transformer = diffusers.Flux2Transformer2DModel(
+        in_channels=128, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=48, axes_dims_rope=(4, 4, 4, 4), guidance_embeds=guidance,
+    )  # fmt: skip
+    return _louder(transformer)
+
+
+def _flux2_vae() -> Any:
+    vae = diffusers.AutoencoderKLFlux2(
+        **_blocks(4), latent_channels=32, use_quant_conv=False, use_post_quant_conv=False
+    )
+    _keep_pictures(vae)
+    return vae
+
+
+def _scheduler() -> Any:
+    return diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
+
+
+def _louder(module: Any) -> Any:
+    with torch.no_grad():
+        for part in module.modules():
+            if isinstance(part, torch.nn.Linear):
+                part.weight.mul_(_GAIN)
+    return module
+
+
+# --- tokenizers: one token per byte, so that any text is understood -------------------------------
+
+# The system message of the real pipeline would fill a tiny encoder's whole window.
+_USER_ONLY = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] != 'system' %}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% endif %}{% endif %}{% endfor %}{{ eos_token }}"
+)
+
+
+def _tokenizer(length: int, template: str | None = None) -> Any:
+    words = [*_SPECIALS.values(), *sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())]
+    core = tokenizers.Tokenizer(
+        tokenizers.models.BPE(vocab={word: number for number, word in enumerate(words)}, merges=[])
+    )
+    core.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = tokenizers.decoders.ByteLevel()
+    if template is None:
+        core.post_processor = tokenizers.processors.TemplateProcessing(
+            single="<bos> $A <eos>", special_tokens=[(word, words.index(word)) for word in ("<bos>", "<eos>")]
+        )
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=length, **_SPECIALS)
+    if template is not None:
+        tokenizer.chat_template = template
+    return tokenizer
+
+
+# --- autoencoders that keep the picture ------------------------------------------------------------
+
+_CALM = 30.0  # a constant channel, so that normalisation divides by a known number
+
+
+def _blocks(levels: int) -> dict[str, Any]:
+    return {
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "block_out_channels": (8,) * levels,
+        "layers_per_block": 1,
+        "norm_num_groups": 1,
+        "mid_block_add_attention": False,
+    }
+
+
+def _keep_pictures(vae: Any) -> None:
+    """Set the weights so that latents are 8x8 block means of the colours, repeated over the channels.
+
+    The eight channels inside are +RGB, -RGB, +C, -C: their mean is 0 and their variance is fixed by
+    C, so the group norms become multiplication by a constant; residual blocks become the identity
+    (their second convolution is 0); SiLU is linear where a bias of 8 lifts its input.
+    """
+    latent = vae.config.latent_channels
+    encoder, decoder = vae.encoder, vae.decoder
+    with torch.no_grad():
+        for part in (*encoder.modules(), *decoder.modules()):
+            if isinstance(part, diffusers.models.resnet.ResnetBlock2D):
+                part.conv2.weight.zero_()
+                part.conv2.bias.zero_()
+        _colours_in(encoder.conv_in, [[channel] for channel in range(3)])
+        _colours_in(decoder.conv_in, [list(range(colour, latent, 3)) for colour in range(3)])
+        for block in encoder.down_blocks:
+            for sampler in block.downsamplers or ():
+                _each_channel(sampler.conv, torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]) / 4)
+        blur = torch.tensor([1.0, 2.0, 1.0])
+        for block in decoder.up_blocks:
+            for sampler in block.upsamplers or ():
+                _each_channel(sampler.conv, torch.outer(blur, blur) / 16)
+        _colours_out(encoder, [channel % 3 for channel in range(latent)])
+        encoder.conv_out.bias[latent:] = -20.0  # log-variance: no noise
+        _colours_out(decoder, [0, 1, 2])
+
+
+def _colours_in(conv: Any, sources: list[list[int]]) -> None:
+    conv.weight.zero_()
+    conv.bias.zero_()
+    for colour, channels in enumerate(sources):
+        for channel in channels:
+            conv.weight[colour, channel, 1, 1] = 1 / len(channels)
+            conv.weight[colour + 3, channel, 1, 1] = -1 / len(channels)
+    conv.bias[6], conv.bias[7] = _CALM, -_CALM
+
+
+def _each_channel(conv: Any, kernel: Any) -> None:
+    conv.weight.zero_()
+    conv.bias.zero_()
+    for channel in range(8):
+        conv.weight[channel, channel] = kernel
+
+
+def _colours_out(half: Any, colours: list[int]) -> None:
+    half.conv_norm_out.weight.fill_(_CALM / 2)
+    half.conv_norm_out.bias.fill_(8.0)
+    half.conv_out.weight.zero_()
+    half.conv_out.bias.zero_()
+    for channel, colour in enumerate(colours):
+        half.conv_out.weight[channel, colour, 1, 1] = 0.5
+        half.conv_out.weight[channel, colour + 3, 1, 1] = -0.5

@@ -1,0 +1,136 @@
+"""The providers' HTTP face: one ASGI callable, no framework on the way of a request.
+
+`/<provider>/...` is the provider's API in the default world, `/<provider>/~<origin>/...` its other hosts,
+`/w/<world>/...` the same in another world; a provider's real host name in `Host` is understood too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from fauxvider.gate import dump_json
+from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
+from fauxvider.service.handle import handle
+from fauxvider.service.provider import Provider
+from fauxvider.service.wire import Reply, Request
+
+__all__ = ["ProviderApp"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+
+
+class ProviderApp:
+    """ASGI application over an `Emulator`."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self._hosts = {host.encode("latin-1"): place for host, place in emulator.hosts.items()}
+        self._max_body = {
+            name: max(
+                [op.max_body for op in file.resolve({}).operations.values()]
+                + [(file.resolve({}).assets.max_size or 0) + 65536 if file.resolve({}).assets else 0]
+            )
+            for name, file in emulator.contracts.items()
+        }
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _other(scope, receive, send)
+            return
+        place = self._place(scope)
+        if isinstance(place, Reply):
+            await _read(receive, 0)
+            await _send(send, place)
+            return
+        provider, origin, path, site = place
+        body, is_over = await _read(receive, self._max_body[provider.name])
+        request = Request(
+            method=scope["method"],
+            path=path,
+            query=scope["query_string"],
+            headers=scope["headers"],
+            body=body,
+            site=site,
+            origin=origin,
+            raw_path=scope.get("raw_path") or scope["path"].encode(),
+            over_size=is_over,
+            disconnected=receive,
+        )
+        await _send(send, await handle(provider, request))
+
+    def _place(self, scope: Message) -> tuple[Provider, str, str, str] | Reply:
+        """Find provider, origin and the path that is left; or say what there is."""
+        path: str = scope["path"]
+        for name, value in scope["headers"]:
+            if name == b"host":
+                real = self._hosts.get(value.partition(b":")[0].lower())
+                if real is not None:
+                    provider, origin = real
+                    return self.emulator.world(DEFAULT_WORLD).provider(provider), origin, path, "real"
+                break
+        world_name = DEFAULT_WORLD
+        if path.startswith("/w/"):
+            world_name, slash, rest = path[3:].partition("/")
+            path = slash + rest
+        world = self.emulator.find_world(world_name)
+        name, slash, rest = path[1:].partition("/")
+        if world is None or name not in self.emulator.contracts:
+            return self._nothing_there(path)
+        found = world.provider(name)
+        if rest.startswith("~"):
+            origin, slash, rest = rest[1:].partition("/")
+            return found, origin, slash + rest, "local"
+        return found, found.contract.api.name, slash + rest, "local"
+
+    def _nothing_there(self, path: str) -> Reply:
+        providers = {name: f"{self.emulator.settings.base_url}/{name}" for name in self.emulator.contracts}
+        if path == "/":
+            return Reply(200, [_JSON], dump_json({"fauxvider": "providers", "providers": dict(providers)}))
+        text = "no provider at this path; these are served"
+        return Reply(404, [_JSON], dump_json({"error": text, "providers": dict(providers)}))
+
+
+async def _read(receive: Receive, limit: int) -> tuple[bytes, bool]:
+    """Read the whole body; keep `limit` bytes of it at most, and tell whether there was more."""
+    message = await receive()
+    if not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        return (body, False) if len(body) <= limit else (body[:limit], True)
+    parts, size, is_over = [message.get("body", b"")], 0, False
+    size = len(parts[0])
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        part = message.get("body", b"")
+        size += len(part)
+        is_over = is_over or size > limit
+        if not is_over:
+            parts.append(part)
+    return b"".join(parts), is_over
+
+
+async def _send(send: Send, reply: Reply) -> None:
+    headers = reply.headers
+    if not any(name == b"content-length" for name, _ in headers):
+        headers = [*headers, (b"content-length", b"%d" % len(reply.body))]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _other(scope: Message, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+    await receive()
+    await send({"type": "websocket.close", "code": 1008})

@@ -1,0 +1,67 @@
+"""Putting an emulator together from what ships with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from fauxvider.contract.parse import ContractFile, open_contract
+from fauxvider.errors import UsageError
+from fauxvider.ports import Renderer, Sender
+from fauxvider.renderers.synthetic import SyntheticRenderer
+from fauxvider.server.egress import EgressPolicy
+from fauxvider.server.fetcher import Fetcher
+from fauxvider.server.sender import Sender as HttpSender
+from fauxvider.service.cache import ByteCache
+from fauxvider.service.emulator import Emulator
+from fauxvider.service.settings import Settings
+from fauxvider.service.world import WorldOptions
+from fauxvider.stores.memory import MemoryStore
+from fauxvider_contracts import provider_names
+
+__all__ = ["build_emulator", "load_contracts"]
+
+
+def load_contracts(providers: Iterable[str] = (), files: Iterable[str | Path] = ()) -> dict[str, ContractFile]:
+    """Load bundled providers (all of them when neither names nor files are given) and contract files.
+
+    Raises UsageError for an unknown name, ContractError for a wrong file.
+    """
+    names, paths = list(providers), list(files)
+    known = provider_names()
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no bundled provider {name!r} (there are: {', '.join(known)})")
+    if not names and not paths:
+        names = list(known)
+    found = {name: open_contract(name) for name in names}
+    for path in paths:
+        file = ContractFile.read(Path(path))
+        found[file.provider] = file
+    return found
+
+
+def build_emulator(
+    *,
+    providers: Iterable[str] = (),
+    files: Iterable[str | Path] = (),
+    defaults: WorldOptions | None = None,
+    egress: EgressPolicy | None = None,
+    base_url: str = "http://127.0.0.1:8900",
+    renderer: Renderer | None = None,
+    sender: Sender | None = None,
+    metadata: bool = True,
+) -> Emulator:
+    """Make an emulator with facts in memory. Call it on the event loop that will own it."""
+    policy = egress or EgressPolicy()
+    settings = Settings(
+        renderer=renderer or SyntheticRenderer(),
+        sender=sender or HttpSender(policy),
+        executor=ThreadPoolExecutor(max_workers=2, thread_name_prefix="fauxvider-render"),
+        cache=ByteCache(),
+        base_url=base_url,
+        fetch=Fetcher(policy).fetch,
+        metadata=metadata,
+    )
+    return Emulator(load_contracts(providers, files), settings=settings, store=MemoryStore, defaults=defaults)

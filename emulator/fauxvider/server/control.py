@@ -1,0 +1,203 @@
+"""The control plane: worlds, clocks, ledgers. A port of its own, a token, and a guard before every route."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fauxvider.errors import FauxviderError, UnknownWorldError, UsageError
+from fauxvider.gate import JsonRefusedError, dump_json, parse_json
+from fauxvider.service.emulator import Emulator
+from fauxvider.service.options import read_options
+from fauxvider.values import parse_span
+
+__all__ = ["ControlGuard", "control_app", "new_token"]
+
+MAX_BODY = 1_048_576
+MAX_ADVANCE = 3660 * 86_400_000
+_JSON = "application/json"
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _answer(status: int, tree: Any) -> Response:
+    return Response(dump_json(tree), status_code=status, media_type=_JSON)
+
+
+def _problem(status: int, text: str) -> Response:
+    return _answer(status, {"error": text})
+
+
+class ControlGuard:
+    """Lets a request through when it is meant for this port and knows the token (SECURITY.md)."""
+
+    def __init__(self, app: ASGIApp, *, token: str, hosts: frozenset[str]) -> None:
+        self._app = app
+        self._token = token.encode()
+        self.hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await refusal(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        if scope["type"] != "http":
+            return _problem(403, "the control plane speaks plain HTTP only")
+        headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            headers[name.decode("latin-1")] = value.decode("latin-1")
+        if headers.get("host", "").lower() not in self.hosts:
+            return _problem(403, "this host name is not the control plane's")
+        if "origin" in headers:
+            return _problem(403, "the control plane does not talk to web pages")
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+            return _problem(401, "the control token is missing or wrong: Authorization: Bearer TOKEN")
+        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        if has_body and headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+            return _problem(415, "the control plane takes application/json only")
+        return None
+
+
+class _Control:
+    """The routes' handlers over an emulator."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+
+    async def list_worlds(self, _request: Request) -> Response:
+        return _answer(200, {"worlds": self.emulator.world_names()})
+
+    async def make_world(self, request: Request) -> Response:
+        given = await _body(request)
+        contracts = {name: file.resolve({}) for name, file in self.emulator.contracts.items()}
+        options = read_options(given, contracts, defaults=self.emulator.defaults)
+        name = given.get("name", secrets.token_hex(16))
+        if not isinstance(name, str) or not name.replace("-", "").isalnum() or not name.isascii() or len(name) > 64:
+            raise UsageError(f"{name!r} is not a name for a world: letters, digits and hyphens, 64 at most")
+        self.emulator.make_world(name, options)
+        return _answer(201, self.emulator.describe(name))
+
+    async def show_world(self, request: Request) -> Response:
+        return _answer(200, self.emulator.describe(_world(request)))
+
+    async def drop_world(self, request: Request) -> Response:
+        self.emulator.drop_world(_world(request))
+        return Response(status_code=204)
+
+    async def reset_world(self, request: Request) -> Response:
+        await _body(request)
+        self.emulator.reset_world(_world(request))
+        return _answer(200, self.emulator.describe(_world(request)))
+
+    async def clock(self, request: Request) -> Response:
+        clock = self.emulator.world(_world(request)).clock
+        return _answer(200, {"clock": clock.spec, "now": clock.now()})
+
+    async def advance(self, request: Request) -> Response:
+        given = await _body(request)
+        if set(given) != {"by"}:
+            raise UsageError('advance takes {"by": SPAN}, such as {"by": "7d 1s"} or {"by": 2.5} (seconds)')
+        span = parse_span(given["by"])
+        if span > MAX_ADVANCE:
+            raise UsageError("one advance goes ten years at most")
+        world = self.emulator.world(_world(request))
+        happened = await world.advance(span)
+        return _answer(200, {"now": world.clock.now(), "happened": happened})
+
+    async def jobs(self, request: Request) -> Response:
+        return _answer(200, {"jobs": await self.emulator.jobs(_world(request))})
+
+    async def job(self, request: Request) -> Response:
+        found = await self.emulator.job(_world(request), request.path_params["job"])
+        return _answer(200, found) if found else _problem(404, "no such job in this world")
+
+    async def force(self, request: Request) -> Response:
+        given = await _body(request)
+        if not set(given) <= {"failure"} or not isinstance(given.get("failure", ""), str):
+            raise UsageError('force takes {"failure": NAME}, or {} for success')
+        job = request.path_params["job"]
+        return _answer(200, await self.emulator.force(_world(request), job, failure=given.get("failure", "")))
+
+    async def deliveries(self, request: Request) -> Response:
+        return _answer(200, {"deliveries": await self.emulator.deliveries(_world(request))})
+
+    async def ledger(self, request: Request) -> Response:
+        return _answer(200, await self.emulator.ledger(_world(request)))
+
+    async def journal(self, request: Request) -> Response:
+        return _answer(200, self.emulator.journal(_world(request)))
+
+    def routes(self) -> list[Route]:
+        one = "/worlds/{world}"
+        return [
+            Route("/worlds", self.list_worlds, methods=["GET"]),
+            Route("/worlds", self.make_world, methods=["POST"]),
+            Route(one, self.show_world, methods=["GET"]),
+            Route(one, self.drop_world, methods=["DELETE"]),
+            Route(f"{one}/reset", self.reset_world, methods=["POST"]),
+            Route(f"{one}/clock", self.clock, methods=["GET"]),
+            Route(f"{one}/clock/advance", self.advance, methods=["POST"]),
+            Route(f"{one}/jobs", self.jobs, methods=["GET"]),
+            Route(f"{one}/jobs/{{job}}", self.job, methods=["GET"]),
+            Route(f"{one}/jobs/{{job}}/force", self.force, methods=["POST"]),
+            Route(f"{one}/deliveries", self.deliveries, methods=["GET"]),
+            Route(f"{one}/ledger", self.ledger, methods=["GET"]),
+            Route(f"{one}/journal", self.journal, methods=["GET"]),
+        ]
+
+
+def _world(request: Request) -> str:
+    return str(request.path_params["world"])
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    data = b""
+    async for part in request.stream():
+        data += part
+        if len(data) > MAX_BODY:
+            raise UsageError("the body is over 1 MiB")
+    if not data.strip():
+        return {}
+    tree = parse_json(data)
+    if not isinstance(tree, dict):
+        raise UsageError("the body must be a JSON object")
+    return tree
+
+
+async def _unknown_world(_request: Request, problem: Exception) -> Response:
+    return _problem(404, str(problem))
+
+
+async def _misuse(_request: Request, problem: Exception) -> Response:
+    return _problem(422, str(problem))
+
+
+def control_app(emulator: Emulator, *, token: str, hosts: frozenset[str]) -> ControlGuard:
+    """Make the control plane. `hosts`: the exact Host values that it answers to."""
+    handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+        UnknownWorldError: _unknown_world,
+        JsonRefusedError: _misuse,
+        FauxviderError: _misuse,
+    }
+    app = Starlette(routes=_Control(emulator).routes(), exception_handlers=handlers)
+    return ControlGuard(app, token=token, hosts=hosts)

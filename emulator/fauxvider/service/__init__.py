@@ -1,0 +1,1 @@
+"""Joins contract, clock, store, renderer and sender around the engine."""

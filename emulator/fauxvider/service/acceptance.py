@@ -1,0 +1,181 @@
+"""From a request that passed its checks to a job: what is delivered, how it will go, what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from fauxvider.contract.model import Model
+from fauxvider.contract.templates import Lazy
+from fauxvider.engine.cost import price_of
+from fauxvider.engine.facts import Job, Plan, Record, Shape
+from fauxvider.engine.outputs import sniff
+from fauxvider.engine.plan import at_pointer, draw_plan
+from fauxvider.errors import FauxviderError
+from fauxvider.service import outputs, pictures
+from fauxvider.service.wire import Rejection
+
+if TYPE_CHECKING:
+    from fauxvider.service.provider import Call, Provider
+
+__all__ = ["Prepared", "accept", "body_print", "draw_again", "prepare"]
+
+_NOTHING = Shape(0, 0, 0, "png")
+MAX_SIDE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    number: int
+    shape: Shape
+    plan: Plan
+    price: Decimal
+
+
+async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
+    """Draw everything that a job needs before it exists; done once per call."""
+    if call.prepared is not None:
+        return call.prepared
+    model = call.model
+    if model is None:
+        raise LookupError(f"the operation {call.operation.name} submits without a model")
+    number = await provider.store.next_number("job")
+    scope = _scope(provider, call, model, number)
+    shape: Shape | Rejection = _NOTHING
+    if not call.failure:
+        shape = await _shape(provider, call, model, scope)
+        if isinstance(shape, Rejection):
+            return shape
+    plan = draw_plan(
+        provider.contract,
+        model,
+        mint=provider.mint,
+        parts=(number, 0),
+        scope=scope,
+        shape=shape,
+        body=call.body,
+        failure=call.failure,
+        detail=call.detail,
+    )
+    price = Decimal(0)
+    if not call.failure:
+        price = price_of(
+            model.cost,
+            width=shape.width,
+            height=shape.height,
+            count=shape.count,
+            run_ms=_run_ms(provider, plan),
+            scope=scope,
+        )
+    call.prepared = Prepared(number, shape, plan, price)
+    return call.prepared
+
+
+def _scope(provider: Provider, call: Call, model: Model, number: int) -> dict[str, Any]:
+    return {
+        "body": call.body,
+        "input": call.input,
+        "param": Lazy(lambda: provider.parameters(model, call.input)),
+        "model": provider.compiled.model_scopes[model.name],
+        "mint": provider.mints(moment=call.moment, job=number, run=0, model=model.name, key=call.key),
+        "now": call.moment,
+    }
+
+
+async def _shape(provider: Provider, call: Call, model: Model, scope: dict[str, Any]) -> Shape | Rejection:
+    sizes: dict[str, tuple[int, int]] = {}
+    if model.output.size.kind in ("source", "aspect"):
+        for value in pictures.source_values(model, scope):
+            if (size := await _source_size(provider, value)) is not None:
+                sizes[value] = size
+    try:
+        shape = outputs.shape_of(provider, model, scope, sizes)
+    except (FauxviderError, ValueError, ArithmeticError) as problem:
+        issue = {"text": str(problem), "path": "", "field": "", "keyword": "other"}
+        return Rejection("param_invalid", {"issue": issue, "issues": [issue]})
+    if isinstance(shape, Shape) and max(shape.width, shape.height) > MAX_SIDE:
+        scale = MAX_SIDE / max(shape.width, shape.height)
+        return replace(shape, width=max(1, int(shape.width * scale)), height=max(1, int(shape.height * scale)))
+    return shape
+
+
+async def _source_size(provider: Provider, value: str) -> tuple[int, int] | None:
+    asset = await pictures.asset_of(provider, value)
+    if asset is not None:
+        return (asset.width, asset.height) if asset.width and asset.height else None
+    data = pictures.inline_bytes(value)
+    found = sniff(data) if data is not None else None
+    return (found[1], found[2]) if found else None
+
+
+def _run_ms(provider: Provider, plan: Plan) -> int:
+    spans = zip(provider.contract.phases, plan.phases, strict=False)
+    return sum(span for phase, span in spans if phase.state.canonical == "running")
+
+
+async def accept(provider: Provider, call: Call) -> Record | Rejection:
+    """Make the job a fact, and put its end on the agenda."""
+    prepared = await prepare(provider, call)
+    if isinstance(prepared, Rejection):
+        return prepared
+    model, operation = call.model, call.operation
+    if model is None:
+        raise LookupError(f"the operation {operation.name} submits without a model")
+    mints = provider.mints(
+        moment=call.moment, job=prepared.number, run=0, model=model.name, key=call.key, request=call.number
+    )
+    job = Job(
+        id=str(getattr(mints, operation.id)),
+        number=prepared.number,
+        operation=operation.name,
+        model=model.name,
+        accepted=call.moment,
+        body=call.request.body,
+        plan=prepared.plan,
+        shape=prepared.shape,
+        price=prepared.price,
+        key=call.key,
+        address=_address(provider, call),
+        site=call.request.site,
+        intent=call.intent,
+        fingerprint=call.fingerprint or body_print(call.request.body),
+        request=call.number,
+    )
+    record = Record(job)
+    rule = provider.compiled.urls.get("output")
+    if rule is not None and rule.key is not None:
+        record.job = job = replace(job, file_keys=outputs.file_keys(provider, record))
+    await provider.store.add_job(job)
+    await provider.schedule(record)
+    return record
+
+
+def body_print(body: bytes) -> str:
+    """Give a digest of a request body, in hex: equal intents have equal ones."""
+    return blake2b(body, digest_size=8).hexdigest()
+
+
+def _address(provider: Provider, call: Call) -> str | None:
+    callbacks = provider.contract.callbacks
+    if callbacks is None:
+        return None
+    address = at_pointer(call.body, callbacks.address)
+    return address if isinstance(address, str) and address else None
+
+
+def draw_again(provider: Provider, record: Record, *, runs: int) -> Plan:
+    """Draw a further run of a job that the client has run again."""
+    job = record.job
+    model = provider.contract.models[job.model]
+    scope = provider.job_scope(record, moment=job.accepted, site=job.site)
+    return draw_plan(
+        provider.contract,
+        model,
+        mint=provider.mint,
+        parts=(job.number, runs),
+        scope=scope,
+        shape=job.shape,
+        body=scope["body"].get(),
+    )

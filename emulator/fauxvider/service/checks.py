@@ -1,0 +1,256 @@
+"""The checks that a request passes, by name; a contract gives their order, and the first that fails decides."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fauxvider.contract.model import Auth, Issue
+from fauxvider.contract.templates import Lazy, text_of
+from fauxvider.engine.plan import at_pointer
+from fauxvider.gate import JsonRefusedError, parse_json, parse_query
+from fauxvider.service import references
+from fauxvider.service.acceptance import body_print, prepare
+from fauxvider.service.wire import Rejection, Request, header_of
+
+if TYPE_CHECKING:
+    from fauxvider.service.provider import Call, Provider
+
+__all__ = ["CHECKS", "issue_scope", "key_of"]
+
+Check = Callable[["Provider", "Call"], Awaitable[Rejection | None]]
+
+_KEY_CAUSES = {"deleted": "auth_deleted", "inactive": "auth_inactive"}
+_CAUSES = {
+    "required": "param_missing",
+    "type": "param_type",
+    "enum": "param_enum",
+    "const": "param_enum",
+    "additionalProperties": "param_unknown",
+    "unevaluatedProperties": "param_unknown",
+    "minimum": "param_range",
+    "maximum": "param_range",
+    "exclusiveMinimum": "param_range",
+    "exclusiveMaximum": "param_range",
+    "multipleOf": "param_range",
+    "minLength": "param_range",
+    "maxLength": "param_range",
+    "minItems": "param_range",
+    "maxItems": "param_range",
+}
+
+
+def key_of(auth: Auth, request: Request) -> tuple[str, bool]:
+    """Give the API key ("" without one) and whether any of the accepted headers was there."""
+    is_present = False
+    for accepted in auth.accept:
+        value = header_of(request, accepted.header.encode("latin-1"))
+        if value is None:
+            continue
+        is_present = True
+        if not accepted.scheme:
+            return value.strip(), True
+        scheme, _, key = value.partition(" ")
+        if scheme.lower() == accepted.scheme.lower():
+            return key.strip(), True
+    return "", is_present
+
+
+async def check_auth(provider: Provider, call: Call) -> Rejection | None:
+    key, is_present = key_of(provider.contract.auth, call.request)
+    if not key:
+        return Rejection("auth_unknown" if is_present else "auth_missing")
+    call.key = provider.world.print_of(key)
+    known = provider.world.keys
+    if not known:
+        return None
+    entry = known.get(key)
+    if entry is None:
+        return Rejection("auth_unknown")
+    if entry.state in _KEY_CAUSES:
+        return Rejection(_KEY_CAUSES[entry.state])
+    return None
+
+
+async def check_scope(provider: Provider, call: Call) -> Rejection | None:
+    if not call.operation.scope or not provider.world.keys:
+        return None
+    entry = provider.world.keys.get(key_of(provider.contract.auth, call.request)[0])
+    if entry is None or entry.scopes is None or call.operation.scope in entry.scopes:
+        return None
+    return Rejection("scope_missing", {"scope": call.operation.scope})
+
+
+async def check_model(provider: Provider, call: Call) -> Rejection | None:
+    if not call.operation.model:
+        return None
+    request = call.request
+    scope = {"path": request.params, "body": call.body, "query": Lazy(lambda: parse_query(request.query))}
+    key = tuple([text_of(part(scope)) for part in call.operation.model])
+    call.model = provider.compiled.models.get(key)
+    if call.model is None:
+        is_known_type = len(key) < 2 or key[0] in provider.compiled.first_keys
+        return Rejection("model_unknown" if is_known_type else "type_unknown", {"asked": list(key)})
+    if not call.model.active:
+        return Rejection("model_disabled", {"asked": list(key)})
+    return None
+
+
+async def check_owner(_provider: Provider, call: Call) -> Rejection | None:
+    if call.operation.owner and not (call.model and call.model.facts.get("owned")):
+        return Rejection("owner_only")
+    return None
+
+
+async def check_rate(provider: Provider, call: Call) -> Rejection | None:
+    factor = provider.world.options.limits
+    if factor is None:
+        return None
+    for name in call.operation.limits:
+        limit = provider.contract.limits[name]
+        caller = "|".join([_caller_part(call, part) for part in limit.per])
+        verdict = await provider.store.take(limit, caller, call.moment, count=int(limit.count * factor))
+        call.verdict = (name, verdict)
+        if verdict.wait:
+            return Rejection("rate", {"retry_after": -(-verdict.wait // 1000), "limit": {"count": verdict.count}})
+        if limit.kind == "in_flight":
+            call.held.append((name, caller))
+    return None
+
+
+def _caller_part(call: Call, part: str) -> str:
+    if part == "key":
+        return call.key
+    if part == "model":
+        return call.model.name if call.model else ""
+    if part == "operation":
+        return call.operation.name
+    if part == "path":
+        return call.request.path
+    return call.request.params.get(part.removeprefix("path."), "")
+
+
+async def check_size(_provider: Provider, call: Call) -> Rejection | None:
+    limit = call.operation.max_body
+    if call.request.over_size or len(call.request.body) > limit:
+        return Rejection("body_too_large", {"limit": {"count": limit}, "size": len(call.request.body)})
+    return None
+
+
+async def check_parse(_provider: Provider, call: Call) -> Rejection | None:
+    operation, request = call.operation, call.request
+    if operation.body == "none":
+        return None
+    if header_of(request, b"content-encoding") not in (None, "", "identity"):
+        return Rejection("media_type", {"issue": {"text": "compressed request bodies are not accepted"}})
+    if operation.body != "json":
+        return None
+    if not request.body.strip() and operation.body_optional:
+        call.body = {}
+    else:
+        try:
+            call.body = parse_json(request.body)
+        except JsonRefusedError as refused:
+            return Rejection("body_malformed", {"issue": {"text": str(refused)}})
+        if not isinstance(call.body, dict):
+            return Rejection("body_malformed", {"issue": {"text": "the body must be a JSON object"}})
+    call.input = at_pointer(call.body, operation.input) if operation.input else call.body
+    return None
+
+
+async def check_idempotency(provider: Provider, call: Call) -> Rejection | None:
+    rules = provider.contract.idempotency
+    if call.operation.kind != "submit":
+        return None
+    key = header_of(call.request, rules.header.lower().encode("latin-1")) if rules else None
+    if rules is None or not key:
+        return None
+    call.intent = "|".join([*[_caller_part(call, part) for part in rules.per], provider.world.print_of(key)])
+    record = await provider.store.record_by_intent(call.intent)
+    if record is None or record.job.accepted + rules.window <= call.moment:
+        return None
+    if record.job.fingerprint != body_print(call.request.body):
+        return Rejection("conflict")
+    call.replay = record
+    return None
+
+
+async def check_schema(provider: Provider, call: Call) -> Rejection | None:
+    operation = call.operation
+    validators = operation.validators
+    validator = validators.get(call.model.name if call.model else "") if validators else None
+    if validator is None or call.replay is not None:
+        return None
+    if operation.on_empty and not call.input:
+        call.failure, call.detail = operation.on_empty, "the input is empty"
+        return None
+    if validator.is_valid(call.body):
+        return None
+    issues = [issue_scope(provider, issue) for issue in validator.issues(call.body)]
+    cause = _CAUSES.get(issues[0]["keyword"], "param_invalid")
+    if operation.on_invalid:
+        call.failure, call.detail = operation.on_invalid, str(issues[0]["text"])
+        return None
+    return Rejection(cause, {"issue": issues[0], "issues": issues})
+
+
+def issue_scope(provider: Provider, issue: Issue) -> Mapping[str, Any]:
+    """Give `{issue.*}`: a violation in the contract's own words."""
+    path = [str(part) for part in issue.path]
+    names: dict[str, Any] = {
+        "path": ".".join(path),
+        "pointer": "".join(f"/{part}" for part in path),
+        "field": path[-1] if path else "",
+        "keyword": issue.keyword,
+        "limit": issue.limit,
+        "low": issue.low,
+        "high": issue.high,
+        "value": issue.value,
+        "loc": list(issue.path),
+        "text": issue.message,
+    }
+    contract = provider.contract
+    types = contract.issue_types
+    names["type"] = types.get(issue.keyword) or types.get("other") or issue.keyword
+    text = contract.issue_texts.get(issue.keyword) or contract.issue_texts.get("other")
+    if text is not None:
+        names["text"] = text({"issue": dict(names)})
+    return names
+
+
+async def check_references(provider: Provider, call: Call) -> Rejection | None:
+    if call.replay is not None or call.failure or call.operation.kind != "submit":
+        return None
+    return await references.check(provider, call)
+
+
+async def check_funds(provider: Provider, call: Call) -> Rejection | None:
+    if call.operation.kind != "submit" or call.replay is not None:
+        return None
+    entry = provider.world.keys.get(key_of(provider.contract.auth, call.request)[0]) if provider.world.keys else None
+    rule = provider.contract.account.funds
+    if rule == "off" and (entry is None or entry.state != "unfunded"):
+        return None
+    prepared = await prepare(provider, call)
+    if isinstance(prepared, Rejection):
+        return prepared
+    price, balance = prepared.price, provider.balance
+    is_short = (rule == "covers" and balance < price) or (rule == "positive" and balance <= 0)
+    if is_short or (entry is not None and entry.state == "unfunded"):
+        return Rejection("funds", {"cost": price, "account": provider.account_scope("")})
+    return None
+
+
+CHECKS: Mapping[str, Check] = {
+    "auth": check_auth,
+    "scope": check_scope,
+    "model": check_model,
+    "owner": check_owner,
+    "rate": check_rate,
+    "size": check_size,
+    "parse": check_parse,
+    "idempotency": check_idempotency,
+    "schema": check_schema,
+    "references": check_references,
+    "funds": check_funds,
+}

@@ -1,0 +1,239 @@
+"""The emulator: its contracts, its worlds. Everything that the control plane can ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fauxvider.clock import make_clock
+from fauxvider.contract.model import Contract
+from fauxvider.contract.parse import ContractFile
+from fauxvider.engine.facts import Event
+from fauxvider.engine.timeline import snapshot_at
+from fauxvider.errors import UnknownWorldError, UsageError
+from fauxvider.ports import Store
+from fauxvider.service import library
+from fauxvider.service.compiled import Compiled
+from fauxvider.service.deliveries import delivery_scopes
+from fauxvider.service.provider import Provider
+from fauxvider.service.settings import Settings
+from fauxvider.service.world import World, WorldOptions
+from fauxvider.values import decimal_text
+
+__all__ = ["DEFAULT_WORLD", "Emulator"]
+
+DEFAULT_WORLD = "default"
+MAX_WORLDS = 100_000
+
+
+class Emulator:
+    """Contracts and worlds. One event loop owns it."""
+
+    def __init__(
+        self,
+        contracts: Mapping[str, ContractFile],
+        *,
+        settings: Settings,
+        store: Callable[[], Store],
+        defaults: WorldOptions | None = None,
+    ) -> None:
+        self.contracts = contracts
+        self.settings = settings
+        self._store = store
+        self._compiled: dict[tuple[str, tuple[tuple[str, str], ...]], Compiled] = {}
+        self._worlds: dict[str, World] = {}
+        self._serial = 0
+        self.defaults = defaults or WorldOptions()
+        self.hosts = {
+            origin.host: (name, origin.name)
+            for name, contract in contracts.items()
+            for origin in contract.resolve({}).origins.values()
+        }
+        self.make_world(DEFAULT_WORLD, self.defaults)
+
+    # --- worlds ---------------------------------------------------------------------------
+
+    def make_world(self, name: str, options: WorldOptions) -> World:
+        """Make a world (an existing one of that name is replaced)."""
+        if name not in self._worlds and len(self._worlds) >= MAX_WORLDS:
+            raise UsageError(f"there are {MAX_WORLDS} worlds already; drop some with DELETE /worlds/NAME")
+        for provider, choice in options.readings.items():
+            self.compiled(provider, choice)
+        clock = make_clock(options.clock, start=options.now, step=options.step)
+        if old := self._worlds.get(name):
+            old.close()
+        world = World(name, options=options, clock=clock, provide=self._provide)
+        self._worlds[name] = world
+        return world
+
+    def world(self, name: str) -> World:
+        world = self._worlds.get(name)
+        if world is None:
+            raise UnknownWorldError(f"there is no world {name!r}")
+        return world
+
+    def world_names(self) -> list[str]:
+        return list(self._worlds)
+
+    def find_world(self, name: str) -> World | None:
+        return self._worlds.get(name)
+
+    def drop_world(self, name: str) -> None:
+        self.world(name).close()
+        if name == DEFAULT_WORLD:
+            self.make_world(name, self.defaults)
+        else:
+            del self._worlds[name]
+
+    def reset_world(self, name: str) -> World:
+        """Make a world anew from what it was made from."""
+        return self.make_world(name, self.world(name).options)
+
+    def close(self) -> None:
+        for world in self._worlds.values():
+            world.close()
+        self.settings.executor.shutdown(wait=False, cancel_futures=True)
+
+    def compiled(self, provider: str, choice: Mapping[str, str]) -> Compiled:
+        """Give a provider under a choice of readings. Raises UsageError naming what exists."""
+        file = self.contracts.get(provider)
+        if file is None:
+            raise UsageError(f"there is no provider {provider!r} (there are: {', '.join(self.contracts)})")
+        key = (provider, tuple(sorted(choice.items())))
+        known = self._compiled.get(key)
+        if known is None:
+            known = self._compiled[key] = Compiled(file.resolve(dict(choice)))
+        return known
+
+    def _provide(self, world: World, name: str) -> Provider:
+        compiled = self.compiled(name, world.options.readings.get(name, {}))
+        provider = Provider(world, compiled, self._store(), self.settings)
+        # A new store never suspends while it is furnished, so this needs no event loop.
+        _run_now(library.furnish(provider))
+        return provider
+
+    # --- what the control plane shows -----------------------------------------------------
+
+    def describe(self, name: str) -> dict[str, Any]:
+        world = self.world(name)
+        return {
+            "world": world.name,
+            "clock": world.clock.spec,
+            "now": world.clock.now(),
+            "seed": world.options.seed,
+            "providers": {provider: self._place(world, provider) for provider in self.contracts},
+        }
+
+    def _place(self, world: World, name: str) -> dict[str, Any]:
+        provider = world.provider(name)
+        contract: Contract = provider.contract
+        return {
+            "base_url": provider.base(contract.api.name, "local"),
+            "origins": {origin: provider.base(origin, "local") for origin in contract.origins},
+            "readings": dict(contract.choice),
+            "contract": contract.digest,
+            "balance": decimal_text(provider.balance),
+        }
+
+    async def jobs(self, name: str) -> list[dict[str, Any]]:
+        world = self.world(name)
+        return [
+            shown
+            for provider in world.used_providers.values()
+            async for record in provider.store.records()
+            if (shown := await self._job(provider, record.job.id))
+        ]
+
+    async def job(self, name: str, job_id: str) -> dict[str, Any] | None:
+        for provider in self.world(name).used_providers.values():
+            if shown := await self._job(provider, job_id):
+                return shown
+        return None
+
+    async def _job(self, provider: Provider, job_id: str) -> dict[str, Any] | None:
+        record = await provider.store.record(job_id)
+        if record is None:
+            return None
+        life, moment = provider.life(record), provider.clock.now()
+        snap = snapshot_at(life, record.job, moment)
+        return {
+            "provider": provider.name,
+            "id": record.job.id,
+            "model": record.job.model,
+            "operation": record.job.operation,
+            "status": snap.status,
+            "state": snap.state,
+            "accepted": record.job.accepted,
+            "ends": life.ended,
+            "ends_as": life.end.word,
+            "failure": life.failure,
+            "price": decimal_text(record.job.price),
+            "size": [record.job.shape.width, record.job.shape.height],
+            "deliveries": len(record.deliveries),
+            "events": [{"at": event.at, "kind": event.kind} for event in record.events],
+        }
+
+    async def deliveries(self, name: str) -> list[dict[str, Any]]:
+        found = []
+        for provider in self.world(name).used_providers.values():
+            if provider.contract.callbacks is None:
+                continue
+            async for record in provider.store.records():
+                for shown in delivery_scopes(provider, record):
+                    found.append({"provider": provider.name, **{k: v for k, v in shown.items() if k != "payload"}})
+        return sorted(found, key=lambda one: (one["created"], one["number"]))
+
+    async def ledger(self, name: str) -> dict[str, Any]:
+        world = self.world(name)
+        await world.settle_now()
+        accounts = {}
+        for provider in world.used_providers.values():
+            charges = await provider.store.charges()
+            accounts[provider.name] = {
+                "unit": provider.contract.account.unit,
+                "balance": decimal_text(provider.balance),
+                "total": decimal_text(provider.used),
+                "charges": [
+                    {
+                        "at": charge.at,
+                        "job": charge.job_id,
+                        "amount": decimal_text(charge.amount),
+                        "rule": charge.rule,
+                        "intent": charge.intent or None,
+                        "fingerprint": charge.fingerprint,
+                    }
+                    for charge in charges
+                ],
+            }
+        return {"providers": accounts}
+
+    def journal(self, name: str) -> dict[str, Any]:
+        world = self.world(name)
+        return {"dropped": world.journal.dropped, "entries": list(world.journal.entries())}
+
+    async def force(self, name: str, job_id: str, *, failure: str) -> dict[str, Any]:
+        """Decide now how a job ends: with a failure of its contract, or ("") with success."""
+        for provider in self.world(name).used_providers.values():
+            record = await provider.store.record(job_id)
+            if record is None:
+                continue
+            if failure and failure not in provider.contract.failures:
+                known = ", ".join(provider.contract.failures)
+                raise UsageError(f"the contract {provider.name} has no failure {failure!r} (it has: {known})")
+            await provider.add_event(record, Event(provider.clock.now(), "forced", name=failure))
+            return await self._job(provider, job_id) or {}
+        raise UsageError(f"there is no job {job_id!r} in the world {name!r}")
+
+    async def settle_balance(self, name: str, provider: str) -> str:
+        await self.world(name).settle_now()
+        return decimal_text(self.world(name).provider(provider).balance)
+
+
+def _run_now(work: Any) -> None:
+    """Run a coroutine that never suspends."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    work.close()
+    raise RuntimeError("a store suspended where it must not")

@@ -1,0 +1,103 @@
+"""One request at a provider: find the operation, run the checks, do it, write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fauxvider.contract.model import Operation
+from fauxvider.engine.plan import at_pointer
+from fauxvider.engine.routing import Match
+from fauxvider.gate import JsonRefusedError, parse_json
+from fauxvider.service import jobs, library, lists
+from fauxvider.service.checks import CHECKS
+from fauxvider.service.files import serve_file
+from fauxvider.service.provider import Call, Provider
+from fauxvider.service.wire import Rejection, Reply, Request
+
+__all__ = ["KINDS", "handle"]
+
+Handler = Callable[[Provider, Call], Awaitable[Reply]]
+
+KINDS: Mapping[str, Handler] = {
+    "submit": jobs.submit,
+    "read": jobs.read,
+    "stream": jobs.stream,
+    "cancel": jobs.cancel,
+    "retry": jobs.retry,
+    "purge": jobs.purge,
+    "counts": jobs.counts,
+    "list": lists.listing,
+    "view": lists.view,
+    "models": lists.catalogue,
+    "deliveries": lists.history,
+    "redeliver": lists.redeliver,
+    "secret_create": lists.secret_create,
+    "secret_read": lists.secret_read,
+    "secret_list": lists.secret_list,
+    "secret_update": lists.secret_update,
+    "secret_delete": lists.secret_delete,
+    "asset_upload": library.asset_upload,
+    "asset_session": library.asset_session,
+    "asset_confirm": library.asset_confirm,
+    "asset_read": library.asset_read,
+}
+
+_JOURNAL = ("provider", "operation", "method", "path", "status", "job", "cause", "key")
+
+
+async def handle(provider: Provider, request: Request) -> Reply:
+    """Answer one request. Never raises for what a client sends."""
+    moment = await provider.world.arrive()
+    key = ""
+    reply = await serve_file(provider, request, moment) if provider.compiled.files.serves(request.origin) else None
+    if reply is None:
+        reply, key = await _operate(provider, request, moment)
+    provider.world.journal.add(
+        moment,
+        "request",
+        _JOURNAL,
+        (provider.name, reply.operation, request.method, request.path, reply.status, reply.job, reply.cause, key),
+    )
+    return reply
+
+
+async def _operate(provider: Provider, request: Request, moment: int) -> tuple[Reply, str]:
+    router = provider.compiled.routers.get(request.origin)
+    match = router.match(request.method, request.path) if router else None
+    if match is None or not match.operations:
+        return _unrouted(provider, match, moment), ""
+    request.params = match.params
+    operation = match.operations[0] if len(match.operations) == 1 else _fitting(match.operations, request)
+    call = Call(request, operation, moment, provider.world.requests)
+    try:
+        for name in operation.checks:
+            rejection = await CHECKS[name](provider, call)
+            if rejection is not None:
+                return provider.refuse(call, rejection), call.key
+        return await KINDS[operation.kind](provider, call), call.key
+    finally:
+        for limit, caller in call.held:
+            await provider.store.release(provider.contract.limits[limit], caller)
+
+
+def _unrouted(provider: Provider, match: Match | None, moment: int) -> Reply:
+    scope: dict[str, Any] = {"now": moment, "mint": provider.mints(moment=moment, request=provider.world.requests)}
+    if match is None:
+        return provider.refuse(None, Rejection("path_unknown"), scope)
+    reply = provider.refuse(None, Rejection("method_unknown"), scope)
+    if reply.status == 405:
+        reply.headers.append((b"allow", ", ".join(match.methods).encode()))
+    return reply
+
+
+def _fitting(operations: list[Operation], request: Request) -> Operation:
+    """Choose by body among operations that share a route; the last one serves when none fits."""
+    try:
+        body = parse_json(request.body) if request.body else None
+    except JsonRefusedError:
+        body = None
+    for operation in operations:
+        if all(str(at_pointer(body, pointer)) in values for pointer, values in operation.when):
+            return operation
+    return operations[-1]

@@ -1,0 +1,227 @@
+"""What a client does with jobs: submit, read, hold, cancel, retry, purge, count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from fauxvider.contract.model import Waits
+from fauxvider.engine.facts import Event, Record
+from fauxvider.engine.plan import at_pointer, whole
+from fauxvider.engine.timeline import snapshot_at
+from fauxvider.gate import parse_query
+from fauxvider.service.acceptance import accept, draw_again
+from fauxvider.service.wire import Rejection, Reply
+
+if TYPE_CHECKING:
+    from fauxvider.service.provider import Call, Provider
+
+__all__ = ["cancel", "counts", "find", "missing", "purge", "read", "retry", "stream", "submit"]
+
+
+async def submit(provider: Provider, call: Call) -> Reply:
+    """Take a job on; answer at once, or when it ends, or when the hold ends."""
+    is_replay = call.replay is not None
+    record = call.replay or await accept(provider, call)
+    if isinstance(record, Rejection):
+        return provider.refuse(call, record)
+    moment = call.moment if not is_replay else record.job.accepted
+    waits = call.operation.waits
+    if waits is not None:
+        held = await _hold(provider, call, record, waits)
+        if isinstance(held, Rejection):
+            return provider.refuse(call, held)
+        record, moment = held
+    return _view(provider, call, record, moment, "replayed" if is_replay else "")
+
+
+def _view(provider: Provider, call: Call, record: Record, moment: int, outcome: str) -> Reply:
+    life = provider.life(record)
+    scope = provider.job_scope(record, moment=moment, site=call.request.site, base=provider.scope(call), life=life)
+    return provider.answer(call, outcome or scope["job"].state, scope, state=scope["job"].state, job=record.job.id)
+
+
+def _hold_span(call: Call, waits: Waits) -> int | None | Rejection:
+    """Give the ms to hold at most; None holds to the end of the job, 0 not at all."""
+    if not waits.query:
+        is_switched_off = bool(waits.unless) and at_pointer(call.body, waits.unless) is True
+        return 0 if is_switched_off else None
+    asked = parse_query(call.request.query).get(waits.query)
+    if asked is None:
+        return waits.default
+    span = int(asked) if asked.isdigit() and len(asked) < 12 else None
+    if span is None:
+        return waits.default if waits.outside == "clamp" else _bad_wait(waits, asked)
+    if waits.low <= span <= waits.high:
+        return span
+    if waits.outside == "refuse":
+        return _bad_wait(waits, asked)
+    return max(waits.low, min(waits.high, span))
+
+
+def _bad_wait(waits: Waits, asked: str) -> Rejection:
+    issue = {
+        "path": waits.query,
+        "pointer": f"/{waits.query}",
+        "field": waits.query,
+        "keyword": "maximum",
+        "limit": waits.high,
+        "low": waits.low,
+        "high": waits.high,
+        "value": asked,
+        "loc": ["query", waits.query],
+        "type": "value_error",
+        "text": f"{waits.query} must be between {waits.low} and {waits.high}",
+    }
+    return Rejection("param_range", {"issue": issue, "issues": [issue]})
+
+
+async def _hold(
+    provider: Provider, call: Call, record: Record, waits: Waits, *, is_new: bool = True
+) -> tuple[Record, int] | Rejection:
+    """Wait until the job ends or the hold does; give the job and the moment to show it at."""
+    span = _hold_span(call, waits)
+    if isinstance(span, Rejection):
+        return span
+    moment, job_id = call.moment, record.job.id
+    deadline = None if span is None else moment + span
+    while True:
+        ended = provider.life(record).ended
+        target = ended if deadline is None else min(ended, deadline)
+        if target <= moment or provider.world.closed:
+            return record, moment
+        moment = await provider.world.wait(target, provider=provider.name, job=job_id)
+        record = await provider.store.record(job_id) or record
+        if provider.clock.step and moment < target:
+            return record, moment
+
+
+async def find(provider: Provider, call: Call) -> Record | None:
+    """Find the job that a request names, if the provider still (and already) knows it."""
+    template = call.operation.job
+    if template is None:
+        return None
+    job_id = template({"path": call.request.params, "body": call.body})
+    record = await provider.store.record(str(job_id))
+    if record is None or (call.model is not None and record.job.model != call.model.name):
+        return None
+    gone = provider.life(record).gone
+    if gone is not None and call.moment > gone:
+        return None
+    if record.job.accepted + provider.contract.visible_after > call.moment:
+        return None
+    return record
+
+
+def missing(provider: Provider, call: Call) -> Reply:
+    if "missing" in call.operation.answers:
+        return provider.answer(call, "missing", provider.scope(call))
+    return provider.refuse(call, Rejection("job_unknown"))
+
+
+async def read(provider: Provider, call: Call) -> Reply:
+    """Show a job as it is now, or at the end of the hold."""
+    record = await find(provider, call)
+    if record is None:
+        return missing(provider, call)
+    if call.operation.extend is not None:
+        record = await _extend(provider, call, record)
+    moment, waits = call.moment, call.operation.waits
+    if waits is not None:
+        held = await _hold(provider, call, record, waits)
+        if isinstance(held, Rejection):
+            return provider.refuse(call, held)
+        record, moment = held
+    return _view(provider, call, record, moment, "")
+
+
+async def _extend(provider: Provider, call: Call, record: Record) -> Record:
+    asked = call.operation.extend(provider.scope(call)) if call.operation.extend else None
+    left = int(asked) if isinstance(asked, str) and asked.isdigit() and len(asked) < 12 else whole(asked)
+    if left is None or left < 0:
+        return record
+    return await provider.add_event(record, Event(call.moment, "ttl", number=left))
+
+
+async def stream(provider: Provider, call: Call) -> Reply:
+    """Hand out what the job has put out since the last call; hold while there is nothing."""
+    record = await find(provider, call)
+    if record is None:
+        return missing(provider, call)
+    moment, waits = call.moment, call.operation.waits
+    if waits is not None:
+        held = await _hold(provider, call, record, waits)
+        if isinstance(held, Rejection):
+            return provider.refuse(call, held)
+        record, moment = held
+    scope = provider.job_scope(record, moment=moment, site=call.request.site, base=provider.scope(call))
+    # None of the catalogue's handlers yields: their streams are empty, with the true status.
+    scope["chunks"] = []
+    return provider.answer(call, "ok", scope, job=record.job.id)
+
+
+async def cancel(provider: Provider, call: Call) -> Reply:
+    """Cancel a job where its state allows it; elsewhere answer as the contract says."""
+    record = await find(provider, call)
+    if record is None:
+        return missing(provider, call)
+    state = snapshot_at(provider.life(record), record.job, call.moment).state
+    if state not in call.operation.from_states:
+        if "already" in call.operation.answers:
+            return _view(provider, call, record, call.moment, "already")
+        return provider.refuse(call, Rejection("job_state", {"asked": state}))
+    reason = call.given("reason")
+    name = reason if isinstance(reason, str) else ""
+    record = await provider.add_event(record, Event(call.moment, "cancelled", name=name[:500]))
+    return _view(provider, call, record, call.moment, "done" if "done" in call.operation.answers else "ok")
+
+
+async def retry(provider: Provider, call: Call) -> Reply:
+    """Run a job again under its old id; its old outcome is gone."""
+    record = await find(provider, call)
+    if record is None:
+        return missing(provider, call)
+    life = provider.life(record)
+    snap = snapshot_at(life, record.job, call.moment)
+    if snap.state not in call.operation.from_states:
+        if "refused" in call.operation.answers:
+            return _view(provider, call, record, call.moment, "refused")
+        scope = provider.job_scope(record, moment=call.moment, site=call.request.site, base=provider.scope(call))
+        return provider.refuse(call, Rejection("job_state", {"asked": snap.status}), scope)
+    plan = draw_again(provider, record, runs=life.runs + 1)
+    record = await provider.add_event(record, Event(call.moment, "retried", plan=plan))
+    return _view(provider, call, record, call.moment, "ok")
+
+
+async def purge(provider: Provider, call: Call) -> Reply:
+    """Remove what still waits in the queue."""
+    removed = 0
+    queued = [record async for record in provider.store.records() if _is_queued(provider, call, record)]
+    for record in queued:
+        await provider.add_event(record, Event(call.moment, "purged", name=call.operation.becomes))
+        removed += 1
+    scope = provider.scope(call)
+    scope["counts"] = {"removed": removed}
+    return provider.answer(call, "ok", scope)
+
+
+def _is_queued(provider: Provider, call: Call, record: Record) -> bool:
+    if call.model is not None and record.job.model != call.model.name:
+        return False
+    return snapshot_at(provider.life(record), record.job, call.moment).state == "queued"
+
+
+async def counts(provider: Provider, call: Call) -> Reply:
+    """Count the jobs by canonical state."""
+    tally: Counter[str] = Counter()
+    async for record in provider.store.records():
+        if call.model is not None and record.job.model != call.model.name:
+            continue
+        life = provider.life(record)
+        tally[snapshot_at(life, record.job, call.moment).state] += 1
+        tally["retried"] += life.runs
+        tally["total"] += 1
+    scope: dict[str, Any] = provider.scope(call)
+    states = ("queued", "running", "succeeded", "failed", "cancelled", "timed_out", "moderated", "expired")
+    scope["counts"] = {name: tally[name] for name in (*states, "retried", "total")}
+    return provider.answer(call, "ok", scope)

@@ -1,0 +1,57 @@
+"""What happened in a world, in order: a ring that counts what it drops.
+
+Secrets never enter it: API keys come as salted fingerprints, callback addresses without userinfo
+and query.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import urlsplit
+
+__all__ = ["Journal", "address_shown", "fingerprint"]
+
+CAPACITY = 10_000
+
+
+class Journal:
+    """Entries are (moment, kind, facts) tuples; `entries` shows them as mappings."""
+
+    __slots__ = ("_entries", "total")
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._entries: deque[tuple[int, str, tuple[Any, ...], tuple[str, ...]]] = deque(maxlen=capacity)
+        self.total = 0
+
+    def add(self, moment: int, kind: str, names: tuple[str, ...], values: tuple[Any, ...]) -> None:
+        self.total += 1
+        self._entries.append((moment, kind, values, names))
+
+    @property
+    def dropped(self) -> int:
+        return self.total - len(self._entries)
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        for moment, kind, values, names in self._entries:
+            facts = {name: value for name, value in zip(names, values, strict=True) if value not in ("", None)}
+            yield {"at": moment, "kind": kind, **facts}
+
+
+def fingerprint(secret: str, salt: bytes) -> str:
+    """Give 8 hex digits that tell secrets apart without telling them."""
+    return blake2b(secret.encode(), key=salt, digest_size=4).hexdigest() if secret else ""
+
+
+def address_shown(url: str) -> str:
+    """Show a callback address without userinfo, query and fragment."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "(unreadable)"
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}{port}{parts.path}"

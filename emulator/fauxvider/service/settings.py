@@ -1,0 +1,48 @@
+"""What all worlds of one emulator share: where it listens, how it sends and renders, its bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from fauxvider.engine.recipe import Recipe
+from fauxvider.ports import Renderer, Sender
+from fauxvider.service.cache import ByteCache
+
+__all__ = ["Settings"]
+
+Fetch = Callable[[str], Awaitable[bytes | None]]
+
+
+@dataclass(slots=True)
+class Settings:
+    """`base_url` is set when the socket is bound; absolute URLs are made from it alone."""
+
+    renderer: Renderer
+    sender: Sender
+    executor: Executor
+    cache: ByteCache
+    base_url: str = "http://127.0.0.1:8900"
+    fetch: Fetch | None = None  # gets input pictures from URLs that the egress policy allows
+    metadata: bool = True
+    patience_s: float = 2.0  # least real time that a receiver gets on a clock that runs fast
+    _making: dict[Hashable, asyncio.Future[bytes]] = field(default_factory=dict)
+
+    async def rendered(self, key: Hashable, recipe: Callable[[], Awaitable[Recipe]]) -> bytes:
+        """Give the file of a recipe; several who ask at once share one rendering."""
+        data = self.cache.get(key)
+        if data is not None:
+            return data
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = asyncio.ensure_future(self._render(key, recipe))
+            making.add_done_callback(lambda _done: self._making.pop(key, None))
+        return await asyncio.shield(making)
+
+    async def _render(self, key: Hashable, recipe: Callable[[], Awaitable[Recipe]]) -> bytes:
+        made = await recipe()
+        data = await asyncio.get_running_loop().run_in_executor(self.executor, self.renderer.render, made)
+        self.cache.put(key, data)
+        return data

@@ -1,0 +1,53 @@
+"""What comes in and goes out, free of any web framework."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Rejection", "Reply", "Request", "header_of"]
+
+
+@dataclass(slots=True)
+class Request:
+    """One request at a provider. Headers are lower-case byte pairs, as ASGI gives them."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    site: str = "local"  # "local", or "real" when the provider's own host name was called
+    origin: str = ""
+    raw_path: bytes = b""  # the whole path as it was sent: what signatures cover
+    params: Mapping[str, str] = field(default_factory=dict)
+    disconnected: Callable[[], Awaitable[Any]] | None = None  # returns when the client is gone
+    over_size: bool = False  # the body was cut off: it passed every limit
+
+
+@dataclass(slots=True)
+class Reply:
+    """The answer. `operation`, `job` and `cause` are for the journal."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    operation: str = ""
+    job: str = ""
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A refusal, before the contract gives it a face. `extra` joins the template scope."""
+
+    cause: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def header_of(request: Request, name: bytes) -> str | None:
+    for key, value in request.headers:
+        if key == name:
+            return value.decode("latin-1")
+    return None

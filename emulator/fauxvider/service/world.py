@@ -1,0 +1,224 @@
+"""One world: its clock, its providers, what falls due in it, and who waits for it.
+
+A world that nothing moves does nothing: a virtual clock stands, and a running one sets a timer
+for the next thing due. `advance` settles: it runs what falls due, in order, and then returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from fauxvider.engine.agenda import Agenda
+from fauxvider.engine.facts import ApiKey
+from fauxvider.engine.minting import Mint
+from fauxvider.errors import UsageError
+from fauxvider.ports import Clock
+from fauxvider.service.journal import Journal, fingerprint
+
+if TYPE_CHECKING:
+    from fauxvider.service.provider import Provider
+
+__all__ = ["Due", "World", "WorldOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class WorldOptions:
+    """What a world is made from; everything has a default."""
+
+    seed: int = 0
+    clock: str = "real"
+    now: int | None = None
+    step: object = None
+    readings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by provider
+    keys: tuple[ApiKey, ...] = ()  # none: any non-empty key is good
+    balances: Mapping[str, Decimal] = field(default_factory=dict)  # by provider
+    limits: Decimal | None = Decimal(1)  # factor on every limit; None is off
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An agenda entry. kinds: `ending` of a job, `attempt` of a delivery, `wait` of a held call."""
+
+    kind: str
+    provider: str = ""
+    job: str = ""
+    delivery: str = ""
+    future: asyncio.Future[int] | None = None
+
+
+class World:
+    """Everything of one test: nothing in it is known in another world."""
+
+    def __init__(
+        self, name: str, *, options: WorldOptions, clock: Clock, provide: Callable[[World, str], Provider]
+    ) -> None:
+        self.name = name
+        self.options = options
+        self.clock = clock
+        self.began = clock.now()
+        self.mint = Mint(options.seed)
+        self.keys = {key.key: key for key in options.keys}
+        self.journal = Journal()
+        self.salt = name.encode()[:64] or b"-"
+        self.requests = 0
+        self.closed = False
+        self._prints: dict[str, str] = {}
+        self._provide = provide
+        self._providers: dict[str, Provider] = {}
+        self._agenda: Agenda[Due] = Agenda()
+        self._waiting: dict[tuple[str, str], list[asyncio.Future[int]]] = {}
+        self._lock = asyncio.Lock()
+        self._advancing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def print_of(self, secret: str) -> str:
+        """Give the fingerprint that stands for a key or an idempotency key everywhere inside."""
+        known = self._prints.get(secret)
+        if known is None:
+            if len(self._prints) > 1000:
+                self._prints.clear()
+            known = self._prints[secret] = fingerprint(secret, self.salt)
+        return known
+
+    def provider(self, name: str) -> Provider:
+        known = self._providers.get(name)
+        if known is None:
+            known = self._providers[name] = self._provide(self, name)
+        return known
+
+    @property
+    def used_providers(self) -> Mapping[str, Provider]:
+        return self._providers
+
+    def enter(self, moment: int, due: Due) -> None:
+        """Put something on the agenda."""
+        self._agenda.enter(moment, due)
+        if not self.clock.is_virtual:
+            self._arm()
+
+    async def arrive(self) -> int:
+        """Begin a provider request: move a stepping clock, settle what is due, give the moment."""
+        self.requests += 1
+        if self.clock.step and not self._advancing:
+            await self.advance(self.clock.step)
+        now = self.clock.now()
+        due = self._agenda.next_due()
+        if due is not None and due <= now:
+            await self._run_due(now, send=not self.clock.is_virtual)
+        return now
+
+    async def advance(self, span: int) -> list[dict[str, Any]]:
+        """Move a virtual clock by `span` ms and settle; give what happened meanwhile.
+
+        Raises UsageError on a clock that runs by itself.
+        """
+        if not self.clock.is_virtual:
+            raise UsageError(f"the clock {self.clock.spec} moves by itself; only manual and stepping clocks advance")
+        before = self.journal.total
+        async with self._lock:
+            self._advancing = True
+            try:
+                target = self.clock.now() + span
+                while (due := self._agenda.next_due()) is not None and due <= target:
+                    self.clock.move_to(due)
+                    await self._run_due(due, send=True)
+                self.clock.move_to(target)
+            finally:
+                self._advancing = False
+        # Held calls that came due get the loop, so that they are answered when this returns.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        fresh = self.journal.total - before
+        return list(self.journal.entries())[-fresh:] if fresh else []
+
+    async def settle_now(self) -> None:
+        """Run what is due at this moment; a virtual clock keeps its callbacks for `advance`."""
+        await self._run_due(self.clock.now(), send=not self.clock.is_virtual)
+
+    async def _run_due(self, until: int, *, send: bool) -> None:
+        """Run what is due. Attempts wait for `advance` on a virtual clock, else they run as tasks."""
+        put_back: list[tuple[int, Due]] = []
+        while (taken := self._agenda.take(until)) is not None:
+            moment, due = taken
+            if due.kind == "ending":
+                await self.provider(due.provider).finish(due.job, moment)
+            elif due.kind == "wait":
+                if due.future is not None and not due.future.done():
+                    due.future.set_result(moment)
+            elif not send:
+                put_back.append(taken)
+            elif self.clock.is_virtual:
+                await self.provider(due.provider).attempt(due.job, due.delivery, moment)
+            else:
+                self._spawn(self.provider(due.provider).attempt(due.job, due.delivery, moment))
+        for moment, due in put_back:
+            self._agenda.enter(moment, due)
+
+    async def wait(self, until: int, *, provider: str, job: str) -> int:
+        """Wait for `until` or a change of the job; give the moment that came first.
+
+        A stepping clock jumps there; a manual clock waits until it is moved.
+        """
+        if self.clock.step and not self._advancing:
+            await self.advance(max(0, until - self.clock.now()))
+            return until
+        if self.clock.step:
+            return until  # asked from inside a callback: time cannot move further while that one runs
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault((provider, job), [])
+        waiting.append(future)
+        self.enter(until, Due("wait", future=future))
+        try:
+            return await future
+        finally:
+            waiting.remove(future)
+            if not waiting:
+                self._waiting.pop((provider, job), None)
+
+    def changed(self, provider: str, job: str) -> None:
+        """Wake the calls that are held for a job."""
+        for future in self._waiting.get((provider, job), ()):
+            if not future.done():
+                future.set_result(self.clock.now())
+
+    def close(self) -> None:
+        """Stop timers and deliveries; held calls are answered as things stand."""
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        for futures in self._waiting.values():
+            for future in futures:
+                if not future.done():
+                    future.set_result(self.clock.now())
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _arm(self) -> None:
+        due = self._agenda.next_due()
+        if due is None or self.closed or (self._timer is not None and self._timer_due <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = self.clock.real_seconds(max(0, due - self.clock.now()))
+        self._timer_due = due
+        # One ms late at most, never early: the loop's clock is coarser than ours.
+        self._timer = asyncio.get_running_loop().call_later(delay + 0.001, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._spawn(self._ring_due())
+
+    async def _ring_due(self) -> None:
+        await self._run_due(self.clock.now(), send=True)
+        self._arm()
