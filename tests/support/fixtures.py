@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import io
 import json
 import re
@@ -156,7 +157,7 @@ class Case:
     def _body(self, request: Any, given: dict[str, Any]) -> None:
         headers = {key.lower(): value for key, value in (request.get("headers") or {}).items()}
         if "json" in request:
-            given["body"] = json.dumps(request["json"], default=str, ensure_ascii=False).encode()
+            given["body"] = json.dumps(request["json"], default=float, ensure_ascii=False).encode()
             headers.setdefault("content-type", "application/json")
         elif "text" in request:
             given["body"] = request["text"].encode()
@@ -236,6 +237,10 @@ class Case:
         last = hits[-1]
         if "json" in given:
             check(given["json"], _parse(last.body))
+        if "text" in given:
+            check(given["text"], last.body.decode())
+        if "hmac" in given:
+            check_hmac(given["hmac"], last.body, last.headers)
         if "keys" in given:
             check({"$keys": given["keys"]}, _parse(last.body))
         names = {key.lower(): value for key, value in last.headers}
@@ -254,6 +259,14 @@ class Case:
         for name in ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature", "X-Amz-SignedHeaders"):
             if name not in query:
                 raise Mismatch(f"the URL has no {name}")
+
+
+def check_hmac(rule: Any, body: bytes, headers: list[tuple[str, str]]) -> None:
+    digest = hmac.new(rule["secret"].encode(), body, rule.get("algorithm", "sha256").removeprefix("hmac_")).digest()
+    wanted = digest.hex() if rule.get("encoding", "hex") == "hex" else base64.b64encode(digest).decode()
+    found = next((value for name, value in headers if name.lower() == rule["header"].lower()), None)
+    if found != wanted:
+        raise Mismatch(f"the signature is {found}, expected {wanted}")
 
 
 def _at(tree: Any, pointer: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, cast
+from typing import Any
 
 from fauxvider.contract.model import Evidence, Source
 
@@ -23,9 +23,9 @@ _TEXT = re.compile(
 )
 
 
-def parse_evidence(text: str) -> Evidence:
+def parse_evidence(text: object) -> Evidence:
     """Read one statement of evidence. Raises ValueError with the expected shape."""
-    found = _TEXT.fullmatch(text.strip())
+    found = _TEXT.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None:
         raise ValueError(f"{text!r} is not evidence; the shape is {_SHAPE}")
     lines = tuple(_range(part) for part in (found["lines"] or "").split(",") if part)
@@ -40,8 +40,7 @@ def parse_evidence(text: str) -> Evidence:
 
 def evidences(value: Any) -> tuple[Evidence, ...]:
     """Read the `evidence` of a node: a text or a list of texts. Raises ValueError."""
-    texts = [value] if isinstance(value, str) else cast("list[str]", value or [])
-    return tuple(parse_evidence(text) for text in texts)
+    return tuple(parse_evidence(text) for text in (value if isinstance(value, list) else [value] if value else []))
 
 
 def evidence_problems(one: Evidence, sources: Mapping[str, Source]) -> list[str]:

@@ -133,7 +133,11 @@ def compile_formula(text: str, names: Collection[str]) -> Formula:
 
 
 def _impossible(text: str, reason: str) -> NoReturn:
-    raise ExpressionError(f"the formula {text!r} has no answer: {reason}") from None
+    raise ExpressionError(f"the formula {_short(text)} has no answer: {reason}") from None
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
 def _reason(problem: Exception) -> str:
@@ -168,7 +172,7 @@ class _Parser:
                 continue
             found = _TOKEN.match(text, at)
             if found is None:
-                raise ExpressionError(f"column {at + 1}: unexpected {text[at]!r} in the formula {text!r}")
+                raise ExpressionError(f"column {at + 1}: unexpected {text[at]!r} in the formula {_short(text)}")
             tokens.append(_Token(str(found.lastgroup), found[0], at + 1))
             at = found.end()
         return [*tokens, _Token("end", "the end", len(text) + 1)]
@@ -191,7 +195,7 @@ class _Parser:
 
     def _fail(self, problem: str, *, token: _Token | None = None) -> NoReturn:
         column = (token or self._next).column
-        raise ExpressionError(f"column {column}: {problem} in the formula {self._text!r}")
+        raise ExpressionError(f"column {column}: {problem} in the formula {_short(self._text)}")
 
     # --- grammar; every method gives a compiled part
 

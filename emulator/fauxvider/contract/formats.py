@@ -72,6 +72,10 @@ def _number_text(number: float | Decimal) -> str:
     return "null" if text in ("inf", "-inf", "nan") else text
 
 
+# A job's moments are shown at every poll. Typed, so that 1.0 and True are not taken for a known 1.
+_remembered = lru_cache(maxsize=4096, typed=True)
+
+
 @lru_cache(maxsize=4096)
 def _calendar(seconds: int) -> datetime:
     return _EPOCH + timedelta(seconds=seconds)
@@ -82,20 +86,24 @@ def _iso(seconds: int) -> str:
     return _calendar(seconds).strftime("%Y-%m-%dT%H:%M:%S").zfill(19)
 
 
+@_remembered
 def _iso_s_z(moment: int) -> str:
     return _iso(_split(moment)[0]) + "Z"
 
 
+@_remembered
 def _iso_ms_z(moment: int) -> str:
-    seconds, ms = divmod(moment, 1000)  # the `d` below refuses what is no integer
+    seconds, ms = _split(moment)
     return f"{_iso(seconds)}.{ms:03d}Z"
 
 
+@_remembered
 def _iso_us_z(moment: int) -> str:
     seconds, ms = _split(moment)
     return f"{_iso(seconds)}.{ms:03d}000Z"
 
 
+@_remembered
 def _python_utc(moment: int) -> str:
     seconds, ms = _split(moment)
     return f"{_iso(seconds)}.{ms:03d}000+00:00" if ms else f"{_iso(seconds)}+00:00"
@@ -134,7 +142,13 @@ def _number(value: Any) -> int | Decimal:
 
 
 def _plain(value: Any) -> str:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else str(_number(value))
+    number = _number(value)
+    return str(number) if isinstance(number, int) else decimal_text(number)
+
+
+def _cents(value: Any) -> int:
+    # Whole cents, cut: a balance never shows more than there is.
+    return int(Decimal(_number(value)) * 100)
 
 
 def _seconds(value: Any) -> int | Decimal:
@@ -199,6 +213,7 @@ FORMATS: dict[str, Format] = {
     "http_date": _http_date,
     "plain": _plain,
     "number": _number,
+    "cents": _cents,
     "text": text_of,
     "json": json_text,
     "lower": _lower,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from fauxvider.contract.evidence import evidence_problems, parse_evidence
 from fauxvider.contract.model import Contract
 from fauxvider.contract.parse import ContractFile, sources_of
-from fauxvider.contract.resolve import children
+from fauxvider.contract.resolve import children, values_of
 from fauxvider.contract.rules import evidence_nodes, rules
 from fauxvider.contract.strict import Map, place_of, pointer_text
 from fauxvider.contract.templates import names_used
@@ -142,14 +142,14 @@ class _Usage:
         names = _all_names(tree)
         states = {phase.state.word for phase in contract.phases} | {state.word for state in contract.ends.values()}
         self._note("states", states)
-        self._note("views", _values_of(tree, "$view") | _values_of(tree.get("operations"), "item"))
+        self._note("views", values_of(tree, "$view") | values_of(tree.get("operations"), "item"))
         self._note("ids", {name.split(".")[1] for name in names if name.startswith("mint.") and name.count(".")})
         self._note("ids", _id_references(contract))
         self._note("limits", {limit for one in contract.operations.values() for limit in one.limits})
         self._note("origins", {contract.api.name} | {one.origin for one in contract.operations.values()})
         self._note("origins", {url.origin for url in contract.urls.values()})
         self._note("envelopes", {face.envelope.name for face in contract.errors.values()})
-        self._note("sources", {text.split()[1] for text in _evidence_texts(tree) if text.count(" ")})
+        self._note("sources", {source for source in _sources_named(tree) if source})
         self.params |= {name.split(".")[1] for name in names if name.startswith("param.") and name.count(".")}
         for model in contract.models.values():
             self.properties |= set(model.input.get("properties", {}))
@@ -193,14 +193,13 @@ def _id_references(contract: Contract) -> set[str]:
     return names
 
 
-def _values_of(node: Any, key: str) -> set[str]:
-    own = {node[key]} if isinstance(node, Mapping) and isinstance(node.get(key), str) else set()
-    return own.union(*(_values_of(value, key) for _, value in children(node)))
-
-
-def _evidence_texts(tree: Map) -> Iterator[str]:
+def _sources_named(tree: Map) -> Iterator[str]:
     for _, value in evidence_nodes(tree):
-        yield from [value] if isinstance(value, str) else value
+        for text in [value] if isinstance(value, str) else value:
+            try:
+                yield parse_evidence(text).source
+            except ValueError:  # reported where it stands
+                continue
 
 
 def _first_path(node: Any, name: str, path: tuple[str | int, ...] = ()) -> tuple[str | int, ...]:

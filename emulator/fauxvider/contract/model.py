@@ -128,6 +128,7 @@ class Failure:
     end: Canonical
     after: Literal["queued", "running"]
     values: Mapping[str, Template]
+    state: State | None = None  # shown instead of the usual word for that end
 
 
 @dataclass(frozen=True, slots=True)

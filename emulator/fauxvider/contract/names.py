@@ -17,7 +17,7 @@ _DELIVERY = (
     "id event status address created updated ended automatic payload payload_text secret_id attempt_count "
     "max_attempts next_at failure failure_detail attempts"
 )
-_ASSET = "id key name media_type size width height created confirmed url upload_url etag md5"
+_ASSET = "id key name media_type size width height created confirmed url upload_url etag md5 location label"
 
 # root -> its members; None: anything may follow
 _ROOTS: dict[str, str | None] = {
@@ -64,10 +64,12 @@ class Names:
 
     def __init__(
         self, *, ids: Collection[str], failure_values: Collection[str], error_values: Collection[str],
-        paths: Collection[str],
+        paths: Collection[str], elements: Collection[str] = (),
     ) -> None:  # fmt: skip
+        """`elements`: what `$as` calls the elements of lists."""
         roots = {root: None if members is None else tuple(members.split()) for root, members in _ROOTS.items()}
         self._roots: dict[str, tuple[str, ...] | None] = {
+            **dict.fromkeys(elements),
             **roots,
             "mint": tuple(ids),
             "error": ("status", "cause", *error_values),

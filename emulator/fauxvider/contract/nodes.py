@@ -143,7 +143,7 @@ class Node:
         value, templates = self.value, self.context.templates
         if _is_constant(value):
             return lambda _scope: value
-        render = templates.compile(value, where=lambda inner: self.context.place(self.pointer + inner))
+        render = templates.compile(value, where=self._inside)
         for name in sorted(templates.names(value)):
             self._check_name(name, paths)
         return render
@@ -159,7 +159,10 @@ class Node:
         return tuple(self.templates("headers", paths=paths).items())
 
     def names_used(self) -> set[str]:
-        return set() if _is_constant(self.value) else self.context.templates.names(self.value)
+        return set() if _is_constant(self.value) else self.context.templates.names(self.value, where=self._inside)
+
+    def _inside(self, pointer: str) -> Place:
+        return self.context.place(self.pointer + pointer)
 
     def _check_name(self, name: str, paths: Collection[str] | None) -> None:
         found = self.context.names.problem(name, paths=paths)

@@ -24,7 +24,7 @@ from fauxvider.contract.parse_files import (
 from fauxvider.contract.parse_lifecycle import account_of, auth_of, ids_of, lifecycle_of, origins_of
 from fauxvider.contract.parse_models import models_of
 from fauxvider.contract.parse_operations import DEFAULT_CHECKS, Known, operations_of, path_names
-from fauxvider.contract.resolve import Resolver
+from fauxvider.contract.resolve import Resolver, values_of
 from fauxvider.contract.strict import Map, file_bytes, load_text, place_of, pointer_text
 from fauxvider.contract.structure import check_structure
 from fauxvider.contract.templates import TemplateCompiler
@@ -34,9 +34,7 @@ from fauxvider_contracts import provider_names, provider_path
 __all__ = ["ContractFile", "load_contract", "open_contract", "sources_of"]
 
 
-def load_contract(
-    source: str | Path, *, readings: Mapping[str, str] | None = None, lint: bool = False
-) -> Contract:
+def load_contract(source: str | Path, *, readings: Mapping[str, str] | None = None, lint: bool = False) -> Contract:
     """Load a bundled contract by its provider's name, or any contract by its path.
 
     `readings` picks cases by the reading's name; the others keep their defaults. With `lint`, the
@@ -203,6 +201,7 @@ def _names(tree: Map) -> Names:
         failure_values=dict.fromkeys(key for one in failures for key in one.get("values", {})),
         error_values=dict.fromkeys(key for one in errors for key in one.get("values", {})),
         paths=dict.fromkeys(name for one in tree["operations"].values() for name in path_names(one["request"])),
+        elements=values_of(tree, "$as"),
     )
 
 
@@ -220,13 +219,13 @@ def _readings(tree: Map, file: str) -> dict[str, Reading]:
         cases = raw.get("cases") if isinstance(raw, Map) else None
         if not isinstance(cases, Map) or not all(isinstance(case, Map) for case in cases.values()):
             raise wrong("a reading needs `cases`, a mapping of names", "readings", name)
-        if raw.get("default") not in cases:
+        if not isinstance(raw.get("default"), str) or raw["default"] not in cases:
             raise wrong("the default is one of the cases", "readings", name, "default", allowed=", ".join(cases))
         made = {}
         for case, said in cases.items():
             try:
                 made[case] = ReadingCase(str(said.get("says", "")), evidences(said.get("evidence")))
-            except (ValueError, AttributeError, TypeError) as error:
+            except ValueError as error:
                 raise wrong(str(error), "readings", name, "cases", case, "evidence") from None
         readings[name] = Reading(str(raw.get("about", "")), raw["default"], made)
     return readings

@@ -76,7 +76,7 @@ def account_of(root: Node) -> Account:
 def lifecycle_of(root: Node) -> Lifecycle:
     node = root.at("lifecycle")
     states = {one.name: State(one.name, cast("Canonical", one.text("is"))) for one in node.at("states").entries()}
-    failures = {one.name: _failure(one) for one in node.at("failures").entries()}
+    failures = {one.name: _failure(one, states) for one in node.at("failures").entries()}
     fallback = next((name for name, failure in failures.items() if failure.end == "failed"), "")
     return Lifecycle(
         states=states,
@@ -139,12 +139,14 @@ def _ends(node: Node, states: Mapping[str, State]) -> dict[str, State]:
     return ends
 
 
-def _failure(node: Node) -> Failure:
+def _failure(node: Node, states: Mapping[str, State]) -> Failure:
+    word = node.chosen("word", states, "state", "")
     return Failure(
         name=node.name,
         end=cast("Canonical", node.text("end")),
         after=cast("Any", node.text("after", "running")),
         values=node.templates("values"),
+        state=states[word] if word else None,
     )
 
 

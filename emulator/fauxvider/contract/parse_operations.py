@@ -228,7 +228,8 @@ class _Reader:
         if schema.value is not None:
             check_schema_node(schema)
         if self.kind != "submit":
-            return LazyValidators([""], lambda _: combined(schema.value, {}, at=(), must_stand=False)) if schema.value else {}
+            names = [""] if schema.value is not None else []
+            return LazyValidators(names, lambda _: combined(schema.value, {}, at=(), must_stand=False))
         models = self.known.models
         names = [name for name, model in models.items() if len(model.key) == key_length]
         if models and not names:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from fauxvider.contract.strict import Items, Map, Mark, place_of, pointer_parts, pointer_text
 from fauxvider.errors import ContractError, Place
 
-__all__ = ["Resolver", "children", "readings_at"]
+__all__ = ["Resolver", "children", "readings_at", "values_of"]
 
 MAX_NODES = 200_000
 MAX_DEPTH = 96
@@ -116,7 +116,7 @@ class _Resolution:
         self._path: list[str | int] = []
 
     def root(self) -> Map:
-        tree = self._resolver._tree  # noqa: SLF001 - two halves of one thing
+        tree = self._resolver._tree
         out = Map(tree.at)
         for key, value in tree.items():
             if key in _LITERAL:
@@ -136,7 +136,7 @@ class _Resolution:
         self._count(1)
         if not isinstance(raw, Map | Items):
             return raw, mark
-        cost = self._resolver._cost_of(raw)  # noqa: SLF001
+        cost = self._resolver._cost_of(raw)
         if cost is not None:
             self._count(cost[0], height=cost[1])
             return raw, mark
@@ -230,7 +230,7 @@ class _Resolution:
 
     def _wrong(self, problem: str, node: Any, mark: Mark | None = None) -> ContractError:
         line, column = mark[2:] if mark else node.at if isinstance(node, Map | Items) else (1, 1)
-        place = Place(self._resolver._file, line, column, pointer_text(self._path))  # noqa: SLF001
+        place = Place(self._resolver._file, line, column, pointer_text(self._path))
         return ContractError(problem, place=place)
 
 
@@ -240,6 +240,12 @@ def children(node: Any) -> Iterator[tuple[str | int, Any]]:
         yield from node.items()
     elif isinstance(node, list | tuple):
         yield from enumerate(node)
+
+
+def values_of(node: Any, key: str) -> set[str]:
+    """Collect the texts that stand under a key anywhere in a tree."""
+    own = {node[key]} if isinstance(node, Mapping) and isinstance(node.get(key), str) else set()
+    return own.union(*(values_of(value, key) for _, value in children(node)))
 
 
 def readings_at(tree: Map, pointer: str, choice: Mapping[str, str]) -> list[str]:

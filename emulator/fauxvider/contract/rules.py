@@ -37,15 +37,13 @@ _NODES: tuple[Path, ...] = (
 def rules(tree: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
     """Walk the rules of a resolved tree: path and node, in the order of the language's sections."""
     for reading, table in tree.get("readings", {}).items():
-        for case, node in table["cases"].items():
-            yield ("readings", reading, "cases", case), node
+        yield from _entries(table, ("cases",), ("readings", reading))
     for path in _TABLES:
-        for name, node in (_at(tree, path) or {}).items():
-            yield (*path, name), node
-            if path == ("models",):
-                yield from _parts_of_model((*path, name), node)
-            elif path == ("operations",):
-                yield from _properties((*path, name, "schema"), node.get("schema"))
+        yield from _entries(tree, path)
+    for name, node in tree["models"].items():
+        yield from _parts_of_model(("models", name), node)
+    for name, node in tree["operations"].items():
+        yield from _properties(("operations", name, "schema"), node.get("schema"))
     for path in _LISTS:
         for index, node in enumerate(_at(tree, path) or []):
             yield (*path, index), node
@@ -65,6 +63,11 @@ def evidence_nodes(node: Any, path: Path = ()) -> Iterator[tuple[Path, str | lis
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from evidence_nodes(value, (*path, index))
+
+
+def _entries(tree: Any, path: Path, above: Path = ()) -> Iterator[tuple[Path, Any]]:
+    for name, node in (_at(tree, path) or {}).items():
+        yield (*above, *path, name), node
 
 
 def _parts_of_model(path: Path, model: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:

@@ -67,7 +67,8 @@ def _plain_data(value: Any) -> Any:
 def defaults_of(schema: Any) -> dict[str, Any]:
     """Give the defaults of the top-level properties."""
     properties = schema.get("properties", {}) if isinstance(schema, Mapping) else {}
-    return {name: inner["default"] for name, inner in properties.items() if isinstance(inner, Mapping) and "default" in inner}
+    with_default = {name: one for name, one in properties.items() if isinstance(one, Mapping) and "default" in one}
+    return {name: one["default"] for name, one in with_default.items()}
 
 
 def combined(outer: Any, inner: Any, *, at: tuple[str, ...], must_stand: bool) -> dict[str, Any]:

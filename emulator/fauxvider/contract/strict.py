@@ -32,7 +32,8 @@ _MAX_EXPONENT = 30
 Mark: TypeAlias = tuple[int, int, int, int]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_UNPRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Refused with the unprintable: U+0085, U+2028 and U+2029, line breaks in YAML 1.1 and text in JSON.
+_UNPRINTABLE = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS: dict[str, Any] = {"": None, "null": None, "true": True, "false": False}
@@ -91,7 +92,7 @@ def load_text(text: str | bytes, *, file: str) -> Any:
         source = _as_yaml(source)
     if found := _UNPRINTABLE.search(source):
         place = _place_at(source, found.start(), file)
-        raise ContractError(f"the character U+{ord(found[0]):04X} is not allowed", place=place)
+        raise ContractError(f"the character U+{ord(found[0]):04X} must be written as an escape", place=place)
     builder = _Builder(file)
     try:
         for event in yaml.parse(source, Loader=_LOADER):
@@ -276,9 +277,8 @@ def _decoded(text: str | bytes, file: str) -> str:
         try:
             text = text.decode("utf-8")
         except UnicodeDecodeError as error:
-            line = text.count(b"\n", 0, error.start) + 1
-            column = error.start - (text.rfind(b"\n", 0, error.start) + 1) + 1
-            raise ContractError("the text is not UTF-8", place=Place(file, line, column)) from None
+            readable = error.object[: error.start].decode("utf-8")
+            raise ContractError("the text is not UTF-8", place=_place_at(readable, len(readable), file)) from None
     return text.removeprefix("\ufeff")
 
 
@@ -291,6 +291,7 @@ def _as_yaml(text: str) -> str:
         code = 0x10000 + ((int(found[2], 16) - 0xD800) << 10) + (int(found[3], 16) - 0xDC00)
         return f"\\U{code:08X}"
 
+    text = text.replace("\t", " ")  # only ever between tokens, where the Python parser refuses it
     return _JSON_RAW.sub(lambda found: f"\\u{ord(found[0]):04X}", _JSON_PAIR.sub(joined, text))
 
 
@@ -303,4 +304,4 @@ def _explained(error: yaml.YAMLError, builder: _Builder) -> ContractError:
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     if context := getattr(error, "context", None):
         problem = f"{problem} ({context})"
-    return builder.wrong(f"this is not YAML: {problem}", mark or yaml.Mark("", 0, 0, 0, None, None))
+    return builder.wrong(f"this is not YAML: {problem}", mark or yaml.Mark("", 0, 0, 0, "", 0))

@@ -24,7 +24,7 @@ _SHOWN = 80
 def check_structure(tree: Map, *, file: str) -> None:
     """Raise the first ContractError (in the order of the file) if the tree has a wrong shape."""
     if not _fast().is_valid(tree):
-        raise min(_wrongs(tree, file), key=lambda wrong: (wrong.place.line, wrong.place.column) if wrong.place else (0, 0))
+        raise min(_wrongs(tree, file), key=_position)
 
 
 @cache
@@ -45,6 +45,10 @@ def _wrongs(tree: Map, file: str) -> Iterator[ContractError]:
     validator = jsonschema.Draft202012Validator(_schema(), registry=Registry())
     for error in validator.iter_errors(tree):
         yield _explained(_best(error), tree, file)
+
+
+def _position(wrong: ContractError) -> tuple[int, int]:
+    return (wrong.place.line, wrong.place.column) if wrong.place else (0, 0)
 
 
 def _best(error: Any) -> Any:
@@ -71,16 +75,16 @@ def _explained(error: Any, tree: Map, file: str) -> ContractError:
 def _worded(error: Any) -> tuple[str, str, str | None]:
     """Give the problem, what is allowed, and the key at fault where that is a key."""
     schema, value, keyword = _named(error), error.instance, error.validator
-    if keyword == "required":
-        missing = next(name for name in error.validator_value if name not in value)
+    if keyword in ("required", "dependentRequired"):
+        needed = error.validator_value
+        if keyword == "dependentRequired":
+            needed = [name for key, names in needed.items() if key in value for name in names]
+        missing = next(name for name in needed if name not in value)
+        if schema.get("additionalProperties") is False and not value.keys() <= schema["properties"].keys():
+            return _unknown_key(schema, value)  # a slip in a key: the key that stands there says more
         return f"the key {missing!r} is missing", "", None
-    if keyword == "dependentRequired":
-        missing = next(name for key, names in error.validator_value.items() if key in value for name in names if name not in value)
-        return f"the key {missing!r} is missing", "", None
-    if keyword in ("additionalProperties", "unevaluatedProperties"):
-        known = schema.get("properties", {})
-        extra = next(name for name in value if name not in known)
-        return f"the key {extra!r} is unknown here", ", ".join(known), extra
+    if keyword == "additionalProperties":
+        return _unknown_key(schema, value)
     if "propertyNames" in error.schema_path:
         return f"the key {value!r} does not belong here", _allowed(schema), value
     if keyword in ("oneOf", "not") and "title" not in schema:
@@ -89,6 +93,12 @@ def _worded(error: Any) -> tuple[str, str, str | None]:
     if "title" in schema:
         return f"{_shown(value)} is not {schema['title']}", _allowed(schema), None
     return _plainly(keyword, error.validator_value, value), _allowed(schema), None
+
+
+def _unknown_key(schema: dict[str, Any], value: dict[str, Any]) -> tuple[str, str, str | None]:
+    known = schema["properties"]
+    extra = next(name for name in value if name not in known)
+    return f"the key {extra!r} is unknown here", ", ".join(known), extra
 
 
 def _plainly(keyword: str, limit: Any, value: Any) -> str:

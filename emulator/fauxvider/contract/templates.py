@@ -87,7 +87,7 @@ class TemplateCompiler:
                 return make(self, tree)
         raise WrongTemplateError(f"unknown form {' '.join(map(str, tree))!r}", allowed=" ".join(_FORMS))
 
-    def view(self, tree: Mapping[str, Any]) -> Node:
+    def _view(self, tree: Mapping[str, Any]) -> Node:
         name = tree["$view"]
         if not isinstance(name, str) or name not in self._views:
             raise WrongTemplateError(f"there is no view {name!r}", allowed=" ".join(self._views))
@@ -105,7 +105,7 @@ class TemplateCompiler:
             self._open.pop()
         return self._done[name]
 
-    def case(self, tree: Mapping[str, Any]) -> Node:
+    def _case(self, tree: Mapping[str, Any]) -> Node:
         asked = name_node(tree["$case"], "$case")
         of = tree.get("$of")
         if not isinstance(of, Mapping):
@@ -125,10 +125,13 @@ class TemplateCompiler:
 
         return joined(render, [asked, *nodes.values(), other], optional=[*nodes.values(), other])
 
-    def each(self, tree: Mapping[str, Any]) -> Node:
+    def _each(self, tree: Mapping[str, Any]) -> Node:
         source = name_node(tree["$each"], "$each")
         if "$item" not in tree:
             raise WrongTemplateError("$each needs $item, the template of one element")
+        bound = tree.get("$as", "item")
+        if not isinstance(bound, str) or not bound.isidentifier():
+            raise WrongTemplateError("$as is a name, such as attempt", pointer="/$as")
         item = self._at("$item", tree["$item"])
         look_up, render_item = source.call(), item.call()
 
@@ -138,7 +141,7 @@ class TemplateCompiler:
                 return []
             inner, out = dict(scope), []
             for element in values:
-                inner["item"] = element
+                inner[bound] = element
                 value = render_item(inner)
                 if value is not OMIT:
                     out.append(value)
@@ -146,7 +149,7 @@ class TemplateCompiler:
 
         return joined(render, [source, item])
 
-    def json(self, tree: Mapping[str, Any]) -> Node:
+    def _json(self, tree: Mapping[str, Any]) -> Node:
         node = self._at("$json", tree["$json"])
         inner = node.call()
 
@@ -156,7 +159,7 @@ class TemplateCompiler:
 
         return joined(render, [node], optional=[node])
 
-    def first(self, tree: Mapping[str, Any]) -> Node:
+    def _first(self, tree: Mapping[str, Any]) -> Node:
         nodes = self._list_of(tree, "$first")
         renders = [node.call() for node in nodes]
 
@@ -170,7 +173,7 @@ class TemplateCompiler:
 
         return joined(render, nodes, optional=nodes[-1:])
 
-    def merge(self, tree: Mapping[str, Any]) -> Node:
+    def _merge(self, tree: Mapping[str, Any]) -> Node:
         nodes = self._list_of(tree, "$merge")
         renders = [node.call() for node in nodes]
 
@@ -196,12 +199,12 @@ class TemplateCompiler:
 
 
 _FORMS: dict[str, tuple[Callable[[TemplateCompiler, Mapping[str, Any]], Node], tuple[str, ...]]] = {
-    "$view": (TemplateCompiler.view, ()),
-    "$case": (TemplateCompiler.case, ("$of", "$else")),
-    "$each": (TemplateCompiler.each, ("$item",)),
-    "$json": (TemplateCompiler.json, ()),
-    "$first": (TemplateCompiler.first, ()),
-    "$merge": (TemplateCompiler.merge, ()),
+    "$view": (TemplateCompiler._view, ()),
+    "$case": (TemplateCompiler._case, ("$of", "$else")),
+    "$each": (TemplateCompiler._each, ("$item", "$as")),
+    "$json": (TemplateCompiler._json, ()),
+    "$first": (TemplateCompiler._first, ()),
+    "$merge": (TemplateCompiler._merge, ()),
 }
 
 

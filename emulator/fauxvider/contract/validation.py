@@ -71,10 +71,11 @@ class SchemaValidator:
         self._compiled: jsonschema_rs.Validator | None = None
 
     def is_valid(self, value: Any) -> bool:
-        """Say whether a JSON value fits; what cannot be JSON (a lone surrogate) does not."""
+        """Say whether a JSON value fits."""
+        validator = self._compiled or self._compile()
         try:
-            return (self._compiled or self._compile()).is_valid(value)
-        except ValueError:
+            return validator.is_valid(value)
+        except ValueError:  # no JSON value at all
             return False
 
     def issues(self, value: Any) -> list[Issue]:
@@ -86,8 +87,10 @@ class SchemaValidator:
         asked = value if _is_small(value) else _Cut(self._schema).of(value)
         try:
             found = [issue for error in validator.iter_errors(asked) for issue in self._unfold(error, asked)]
-        except ValueError as problem:  # not JSON; the codec's word for it
-            return [Issue(self._prefix, "type", message=f"is not JSON: {problem}"[:200])]
+        except ValueError as problem:  # a lone surrogate, or a number of thousands of digits: not JSON
+            return (
+                [] if self.is_valid(value) else [Issue(self._prefix, "type", message=f"is not JSON: {problem}"[:200])]
+            )
         if not found and asked is not value and not self.is_valid(value):
             return [Issue(self._prefix, "items", message="is not valid")]
         found.sort(key=self._rank)
@@ -279,7 +282,7 @@ def check_schema(schema: Any) -> str | None:
     whole numbers in multipleOf.
     """
     problem = next(_problems(schema, ""), None)
-    if problem is not None:
+    if problem is not None or isinstance(schema, bool):
         return problem
     try:
         _compiled(schema)

@@ -38,7 +38,7 @@ class Work:
 
 
 def price_of(cost: Cost, *, width: int, height: int, count: int, run_ms: int, scope: Scope) -> Decimal:
-    """Give the price of a job in the account's unit, without an exponent or trailing zeros.
+    """Give the price of a job in the account's unit, with no positive exponent and no trailing zeros.
 
     `count` pictures of `width` x `height` pixels, `run_ms` of running. Raises ExpressionError when
     the contract gives no price for this request.

@@ -43,14 +43,13 @@ class Router:
                 node.operations.setdefault(method, []).append(operation)
 
     def match(self, method: str, path: str) -> Match | None:
-        params: dict[str, str] = {}
-        node = _walk(self._root, _segments(path), 0, params)
-        if node is None:
-            return None
-        operations = node.operations.get(method)
-        if operations is None:
-            return Match([], params, tuple(node.operations))
-        return Match(operations, params)
+        segments, params = _segments(path), dict[str, str]()
+        node = _walk(self._root, segments, 0, params, method)
+        if node is not None:
+            return Match(node.operations[method], params)
+        # The path may be there under other methods: a route that fits the method always comes first.
+        node = _walk(self._root, segments, 0, params, "")
+        return None if node is None else Match([], params, tuple(node.operations))
 
 
 def _segments(path: str) -> list[str]:
@@ -65,23 +64,24 @@ def _child(node: _Node, segment: str) -> _Node:
     return node.literal.setdefault(segment, _Node())
 
 
-def _walk(node: _Node, segments: list[str], at: int, params: dict[str, str]) -> _Node | None:
+def _walk(node: _Node, segments: list[str], at: int, params: dict[str, str], method: str) -> _Node | None:
+    """Find the node of a path that has the method (any method, if it is "")."""
     if at == len(segments):
-        return node if node.operations else None
+        return node if method in node.operations or (not method and node.operations) else None
     segment = segments[at]
     child = node.literal.get(segment)
-    if child is not None and (found := _walk(child, segments, at + 1, params)) is not None:
+    if child is not None and (found := _walk(child, segments, at + 1, params, method)) is not None:
         return found
     if not segment:
         return None
     for name, child in node.one.items():
-        if (found := _walk(child, segments, at + 1, params)) is not None:
+        if (found := _walk(child, segments, at + 1, params, method)) is not None:
             params[name] = segment
             return found
     for name, child in node.many.items():
         # Greedy: `{name+}` takes as many segments as the rest of the route leaves.
         for end in range(len(segments), at, -1):
-            if (found := _walk(child, segments, end, params)) is not None:
+            if (found := _walk(child, segments, end, params, method)) is not None:
                 params[name] = "/".join(segments[at:end])
                 return found
     return None

@@ -89,7 +89,7 @@ def _run(contract: Contract, plan: Plan, began: int) -> Life:
         if failure.after == "queued":
             life.ended = next((at for at, state in marks if state.canonical == "running"), at)
             life.marks = [mark for mark in marks if mark[0] < life.ended or mark[1].canonical == "queued"]
-        life.end, life.failure = contract.ends[failure.end], plan.failure
+        life.end, life.failure = _end_of(contract, plan.failure), plan.failure
     for deadline, span in zip(contract.deadlines, plan.deadlines, strict=False):
         if span is not None:
             _apply_deadline(contract, life, deadline, span)
@@ -113,7 +113,7 @@ def _apply_deadline(contract: Contract, life: Life, deadline: Deadline, span: in
     elif life.ended > limit:
         life.marks = [mark for mark in life.marks if mark[0] <= limit]
         life.ended, life.failure = limit, deadline.failure
-        life.end = contract.ends[contract.failures[deadline.failure].end]
+        life.end = _end_of(contract, deadline.failure)
 
 
 def _after(contract: Contract, life: Life, event: Event) -> Life:
@@ -137,8 +137,7 @@ def _force(contract: Contract, life: Life, event: Event) -> None:
     if not event.name:
         _cut(life, event.at, contract.ends["succeeded"], "")
         return
-    failure = contract.failures[event.name]
-    _cut(life, event.at, contract.ends[failure.end], event.name)
+    _cut(life, event.at, _end_of(contract, event.name), event.name)
 
 
 def _cut(life: Life, at: int, end: State, failure: str) -> None:
@@ -149,11 +148,16 @@ def _cut(life: Life, at: int, end: State, failure: str) -> None:
     life.ended, life.end, life.failure = at, end, failure
 
 
+def _end_of(contract: Contract, failure: str) -> State:
+    shape = contract.failures[failure]
+    return shape.state or contract.ends[shape.end]
+
+
 def _earlier(one: int | None, other: int) -> int:
     return other if one is None else min(one, other)
 
 
-def snapshot_at(life: Life, job: Job, moment: int) -> Snapshot:
+def snapshot_at(contract: Contract, life: Life, job: Job, moment: int) -> Snapshot:
     """Give the job as it is at `moment`; `failure` and `result` are left to the caller."""
     is_over = moment >= life.ended
     state, started = (life.end if is_over else life.marks[0][1]), None
@@ -180,7 +184,7 @@ def snapshot_at(life: Life, job: Job, moment: int) -> Snapshot:
         queued_ms=None if started is None else started - life.began,
         run_ms=None if started is None or ended is None else ended - started,
         total_ms=None if ended is None else ended - job.accepted,
-        cost=job.price if succeeded else None,
+        cost=job.price if is_over and state.canonical in contract.account.charge else None,
         seed=life.seed,
         retries=life.retries or None,
         progress=progress,

@@ -76,12 +76,13 @@ class _RefusedError(Exception):
 class Framing:
     """The state of one connection's incoming bytes.
 
-    ``open``: in the middle of a head or a body. ``in_body``: of a body. ``stage`` counts the heads and
-    bodies begun, ``received`` the bytes of the present body. ``refusal`` ends the connection.
+    ``heads`` counts the requests let through. ``open``: in the middle of a head or a body, ``in_body``: of
+    a body; ``stage`` counts those that were begun in pieces, ``received`` the bytes of the present body.
+    ``refusal`` ends the connection; it leaves ``in_body`` true when the rest of a body will not come.
     """
 
     __slots__ = ("_head", "_held", "_left", "_limits", "_overhead", "_scanned", "_state", "_step",
-                 "in_body", "open", "received", "refusal", "stage")  # fmt: skip
+                 "heads", "in_body", "open", "received", "refusal", "stage")  # fmt: skip
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits
@@ -92,6 +93,7 @@ class Framing:
         self._left = 0
         self._overhead = 0
         self._head: _Head | None = None
+        self.heads = 0
         self.open = False
         self.in_body = False
         self.stage = 0
@@ -109,6 +111,7 @@ class Framing:
                 except _RefusedError as error:
                     return self._refuse(error.refusal)
                 if not head.last and end + head.length == len(data):
+                    self.heads += 1
                     return data if len(head.data) == end else head.data + data[end:]
         return self._take_slowly(data)
 
@@ -124,18 +127,22 @@ class Framing:
                 else:
                     at = self._in_chunks(data, at, out)
         except _RefusedError as error:
-            self._refuse(error.refusal)
+            self.in_body = self._state != _HEADING
+            return self._refuse(error.refusal, b"".join(out))
         self.in_body = self._state in (_COUNTED, _CHUNKED)
         self.open = self.in_body or (self._state == _HEADING and bool(self._held))
         return b"".join(out)
 
-    def _refuse(self, refusal: Refusal) -> bytes:
+    def _refuse(self, refusal: Refusal, before: bytes = b"") -> bytes:
         self.refusal = refusal
         self._state = _DONE
-        return b""
+        return before
 
     def _in_head(self, data: bytes, at: int, out: list[bytes]) -> int:
         held = self._held
+        if held == b"\r" and data[at] == 10:
+            held.clear()
+            return at + 1
         if not held:
             # A client may leave an empty line behind a body.
             while data.startswith(b"\r\n", at):
@@ -154,6 +161,7 @@ class Framing:
         head = read_head(bytes(held[:end]), self._limits)
         held.clear()
         self._scanned = 0
+        self.heads += 1
         out.append(head.data)
         self._begin_body(head)
         return at + end - before
@@ -168,7 +176,7 @@ class Framing:
         if line < 0 and len(held) > limits.target + 32:
             raise _RefusedError(414, "the request target is too long")
         if line >= 0 and len(held) - line > limits.headers:
-            raise _RefusedError(431, "the headers are too large")
+            raise _RefusedError(431, "the headers are too large or too many")
 
     def _begin_body(self, head: _Head) -> None:
         self._head = head
@@ -261,7 +269,8 @@ def _read_head(head: bytes, limits: HeadLimits) -> _Head:
         raise _RefusedError(417, "only 100-continue can be expected")
     length = _body_length(low, minor)
     last = minor == b"0" or _is_last(low)
-    if not target.startswith(b"/") or b" \r\n" in fields or b"\t\r\n" in fields or b"\r\nupgrade:" in low:
+    is_shouted = length == UNTIL_LAST_CHUNK and b"chunked" not in fields
+    if not target.startswith(b"/") or is_shouted or b" \r\n" in fields or b"\t\r\n" in fields or b"\r\nupgrade:" in low:
         head = _rewrite(method, target, minor, fields)
     return _Head(head, length, last)
 
@@ -297,8 +306,8 @@ def _is_last(low: bytes) -> bool:
 def _rewrite(method: bytes, target: bytes, minor: bytes, fields: bytes) -> bytes:
     """Give the head in the form that both parsers read alike.
 
-    An absolute target becomes its path; blanks behind values go; an upgrade, which nobody here
-    answers, is not shown: one parser would stop reading at it.
+    An absolute target becomes its path; blanks behind values go; CHUNKED is written small; an upgrade,
+    which nobody here answers, is not shown: one parser would stop reading at it.
     """
     if not target.startswith(b"/") and (target, method) != (b"*", b"OPTIONS"):
         found = _ABSOLUTE.fullmatch(target)
@@ -306,7 +315,8 @@ def _rewrite(method: bytes, target: bytes, minor: bytes, fields: bytes) -> bytes
             raise _RefusedError(400, "the request target cannot be read")
         target = (found[1] or b"/") + (found[2] or b"")
     lines = [line.rstrip(b" \t") for line in fields.split(b"\r\n")[1:-1]]
-    kept = [line for line in lines if not line.lower().startswith(b"upgrade:")]
+    lines = [line.lower() if line[:18].lower() == b"transfer-encoding:" else line for line in lines]
+    kept = [line for line in lines if line[:8].lower() != b"upgrade:"]
     return b"\r\n".join([b"%s %s HTTP/1.%s" % (method, target, minor), *kept, b"", b""])
 
 
@@ -315,7 +325,7 @@ def _explain(head: bytes, limits: HeadLimits) -> _RefusedError:
     if line > limits.target + 32:
         return _RefusedError(414, "the request target is too long")
     if len(head) - line > limits.headers:
-        return _RefusedError(431, "the headers are too large")
+        return _RefusedError(431, "the headers are too large or too many")
     if _OTHER_VERSION.match(head) and b" HTTP/1.1\r\n" not in head[: line + 2] and b" HTTP/1.0" not in head[:line]:
         return _RefusedError(505, "only HTTP/1.1 and HTTP/1.0 are spoken")
     return _RefusedError(400, "the request cannot be read")

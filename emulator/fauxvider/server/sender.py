@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from fauxvider.errors import BlockedAddressError
+from fauxvider.ports import SendOutcome
 from fauxvider.server.egress import Address, EgressPolicy, Resolver, Target, system_resolver
 from fauxvider.server.exchange import Exchange, Reply
 
@@ -34,21 +35,6 @@ _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CLOSING_S = 0.25
 _MAX_ERROR = 200
-
-
-@dataclass(frozen=True, slots=True)
-class SendOutcome:
-    """What became of one attempt.
-
-    ``http``: a whole response head came back (``status``; ``error`` notes a body that was cut).
-    ``network``: none did. ``timeout``: none did in time. ``blocked``: nothing was sent.
-    """
-
-    kind: Literal["http", "network", "timeout", "blocked"]
-    status: int | None = None
-    body: bytes = b""
-    error: str = ""
-    redirect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

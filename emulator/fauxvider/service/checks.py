@@ -67,6 +67,7 @@ async def check_auth(provider: Provider, call: Call) -> Rejection | None:
     entry = known.get(key)
     if entry is None:
         return Rejection("auth_unknown")
+    call.key_name = entry.name
     if entry.state in _KEY_CAUSES:
         return Rejection(_KEY_CAUSES[entry.state])
     return None
@@ -206,7 +207,7 @@ def issue_scope(provider: Provider, issue: Issue) -> Mapping[str, Any]:
         "low": issue.low,
         "high": issue.high,
         "value": issue.value,
-        "loc": list(issue.path),
+        "loc": ["body", *issue.path],
         "text": issue.message,
     }
     contract = provider.contract

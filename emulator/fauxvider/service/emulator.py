@@ -155,7 +155,7 @@ class Emulator:
         if record is None:
             return None
         life, moment = provider.life(record), provider.clock.now()
-        snap = snapshot_at(life, record.job, moment)
+        snap = snapshot_at(provider.contract, life, record.job, moment)
         return {
             "provider": provider.name,
             "id": record.job.id,

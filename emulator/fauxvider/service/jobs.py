@@ -165,7 +165,7 @@ async def cancel(provider: Provider, call: Call) -> Reply:
     record = await find(provider, call)
     if record is None:
         return missing(provider, call)
-    state = snapshot_at(provider.life(record), record.job, call.moment).state
+    state = snapshot_at(provider.contract, provider.life(record), record.job, call.moment).state
     if state not in call.operation.from_states:
         if "already" in call.operation.answers:
             return _view(provider, call, record, call.moment, "already")
@@ -182,7 +182,7 @@ async def retry(provider: Provider, call: Call) -> Reply:
     if record is None:
         return missing(provider, call)
     life = provider.life(record)
-    snap = snapshot_at(life, record.job, call.moment)
+    snap = snapshot_at(provider.contract, life, record.job, call.moment)
     if snap.state not in call.operation.from_states:
         if "refused" in call.operation.answers:
             return _view(provider, call, record, call.moment, "refused")
@@ -208,7 +208,7 @@ async def purge(provider: Provider, call: Call) -> Reply:
 def _is_queued(provider: Provider, call: Call, record: Record) -> bool:
     if call.model is not None and record.job.model != call.model.name:
         return False
-    return snapshot_at(provider.life(record), record.job, call.moment).state == "queued"
+    return snapshot_at(provider.contract, provider.life(record), record.job, call.moment).state == "queued"
 
 
 async def counts(provider: Provider, call: Call) -> Reply:
@@ -218,7 +218,7 @@ async def counts(provider: Provider, call: Call) -> Reply:
         if call.model is not None and record.job.model != call.model.name:
             continue
         life = provider.life(record)
-        tally[snapshot_at(life, record.job, call.moment).state] += 1
+        tally[snapshot_at(provider.contract, life, record.job, call.moment).state] += 1
         tally["retried"] += life.runs
         tally["total"] += 1
     scope: dict[str, Any] = provider.scope(call)

@@ -158,7 +158,7 @@ async def redeliver(provider: Provider, call: Call) -> Reply:
     record, callbacks = await find(provider, call), provider.contract.callbacks
     if record is None:
         return missing(provider, call)
-    is_over = snapshot_at(provider.life(record), record.job, call.moment).is_terminal
+    is_over = snapshot_at(provider.contract, provider.life(record), record.job, call.moment).is_terminal
     is_busy = callbacks is not None and any(
         delivery_state(callbacks, delivery) == "pending" for delivery in record.deliveries
     )

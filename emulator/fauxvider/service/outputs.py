@@ -126,7 +126,7 @@ def file_keys(provider: Provider, record: Record) -> tuple[str, ...]:
     job, life = record.job, provider.life(record)
     model = provider.contract.models[job.model]
     ext = model.output.ext.get(job.shape.format, job.shape.format)
-    snap = snapshot_at(life, job, life.ended)
+    snap = snapshot_at(provider.contract, life, job, life.ended)
     keys = []
     for number in range(1, job.shape.count + 1):
         mints = provider.mints(moment=life.ended, job=job.number, run=0, output=number, model=model.name, key=job.key)

@@ -38,7 +38,8 @@ class Call:
     operation: Operation
     moment: int
     number: int
-    key: str = ""
+    key: str = ""  # its fingerprint
+    key_name: str = ""
     model: Model | None = None
     body: Any = None
     input: Any = None
@@ -108,7 +109,7 @@ class Provider:
             "input": call.input,
             "param": Lazy(lambda: self.parameters(call.model, call.input)),
             "model": None if call.model is None else self.compiled.model_scopes[call.model.name],
-            "key": Lazy(lambda: {"name": getattr(self.world.keys.get(call.key), "name", "")}),
+            "key": {"name": call.key_name},
             "account": Lazy(lambda: self.account_scope("")),
             "states": self.compiled.states,
             "mint": self.mints(
@@ -135,7 +136,7 @@ class Provider:
         }
 
     def snapshot(self, record: Record, life: Life, moment: int) -> Snapshot:
-        return snapshot_at(life, record.job, moment)
+        return snapshot_at(self.contract, life, record.job, moment)
 
     def life(self, record: Record) -> Life:
         return life_of(self.contract, record)
@@ -152,7 +153,7 @@ class Provider:
         """Give the names of a job as it is at `moment`, over those of the request at hand."""
         job = record.job
         life = life or self.life(record)
-        snap = snapshot_at(life, job, moment)
+        snap = snapshot_at(self.contract, life, job, moment)
         model = self.contract.models[job.model]
         operation = self.contract.operations[job.operation]
         body = Lazy(lambda: parse_json(job.body) if job.body else None)
@@ -173,7 +174,7 @@ class Provider:
             scope["issue"] = {"text": life.detail}
             failure = self.contract.failures[snap.failure_name]
             snap.failure = {name: value(scope) for name, value in failure.values.items()}
-        elif snap.state == "succeeded":
+        if snap.state == "succeeded":
             snap.result = model.output.result(scope)
         return scope
 

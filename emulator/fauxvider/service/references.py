@@ -26,8 +26,11 @@ async def check(provider: Provider, call: Call) -> Rejection | None:
         if not _is_reference(rules, value):
             continue
         asset = await pictures.asset_of(provider, value)
-        if (asset is None or asset.state != "ready") and rules.required:
-            return Rejection("asset_unknown", {"asked": value})
+        # An asset that came with the world belongs to everybody, an uploaded one to the key that uploaded it.
+        is_usable = asset is not None and asset.state == "ready" and asset.owner in ("", call.key)
+        if not is_usable and rules.required:
+            issue = {"text": f"there is no asset {value}", "value": value, "keyword": "asset", "loc": ["body"]}
+            return Rejection("asset_unknown", {"asked": value, "issue": issue, "issues": [issue]})
     if rules.store_inline and b'"data:' in call.request.body:
         call.fingerprint = body_print(call.request.body)  # of what the client sent
         call.body = await _stored(provider, call, call.body)

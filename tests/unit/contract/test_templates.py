@@ -192,6 +192,12 @@ def test_each() -> None:
     assert render(nested, rows=[{"inner": [1, 2]}, {"inner": []}]) == [[1, 2], []]
 
 
+def test_each_may_name_its_element() -> None:
+    inner = {"$each": "row.cells", "$as": "cell", "$item": "{row.n}{cell}"}
+    tree = {"$each": "rows", "$as": "row", "$item": inner}
+    assert render(tree, rows=[{"n": 1, "cells": ["a", "b"]}, {"n": 2, "cells": []}]) == [["1a", "1b"], []]
+
+
 @pytest.mark.parametrize("rows", [None, "text", 5, {"a": 1}, b"bytes"])
 def test_each_over_what_is_no_list_is_empty(rows: Any) -> None:
     assert render({"$each": "rows", "$item": "{item}"}, rows=rows) == []
@@ -234,6 +240,8 @@ FORMATTED = [
     ("money|plain", "0.025"),
     ("money|number", Decimal("0.025")),
     ("big|plain", "10000000000"),
+    ("tiny|plain", "0.000000000001"),
+    ("tiny|text", "0.000000000001"),
     ("n|number", 42),
     ("n|plain", "42"),
     ("float|number", Decimal("0.85")),
@@ -275,6 +283,7 @@ VALUES = {
     "zero": 0,
     "money": Decimal("0.02500"),
     "big": Decimal("1E+10"),
+    "tiny": Decimal("1E-12"),
     "n": 42,
     "float": 0.85,
     "tree": {"a": [1, None, True, "é"]},
@@ -382,6 +391,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"$case": "x", "$of": {}, "$else": ["{"]}, "/$else/0", "single"),
     ({"$case": "x|nope", "$of": {}}, "/$case", "no format"),
     ({"$each": "x"}, "", "needs $item"),
+    ({"$each": "x", "$item": 1, "$as": "a.b"}, "/$as", "$as is a name"),
     ({"$each": "x", "$item": {"a": "{"}}, "/$item/a", "single"),
     ({"$json": {"a": "{"}}, "/$json/a", "single"),
     ({"$first": "x"}, "/$first", "takes a list"),

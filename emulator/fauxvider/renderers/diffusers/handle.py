@@ -34,6 +34,7 @@ from fauxvider.renderers.diffusers.protocol import (
     Report,
     Started,
     Step,
+    Taken,
 )
 from fauxvider.renderers.diffusers.results import Results
 from fauxvider.renderers.metadata import stamp
@@ -51,6 +52,8 @@ class _Job:
     on_event: OnEvent
     fault: Fault | None
     submitted: float
+    wire_id: str  # ids of jobs may come again (a retry); a late cancellation must not
+    sent: bool = False
     started: float | None = None
     step: int = 0
     over: bool = field(default=False)
@@ -106,7 +109,7 @@ class DiffusersRenderer:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, RenderError):
                     await task
-        self._serving = self._starting = None
+        self._serving = None
         for job in list(self._jobs.values()):
             self._fail(job, "cancelled", "the renderer was closed")
         worker, self._worker = self._worker, None
@@ -129,7 +132,7 @@ class DiffusersRenderer:
             raise RenderError("the renderer has not been started")
         if job_id in self._jobs:
             raise RenderError(f"a job {job_id!r} is being rendered")
-        job = _Job(job_id, recipe, on_event, fault, self._now())
+        job = _Job(job_id, recipe, on_event, fault, self._now(), str(next(self._numbers)))
         waiting = len(self._jobs)
         self._jobs[job_id] = job
         if detail := problem(recipe):
@@ -144,10 +147,10 @@ class DiffusersRenderer:
         job = self._jobs.get(job_id)
         if job is None:
             return False
-        if job.started is None:
+        if not job.sent:
             self._fail(job, "cancelled", "cancelled while queued")
         elif self._worker is not None:
-            self._worker.send(Cancel(job_id))
+            self._worker.send(Cancel(job.wire_id))
         return True
 
     async def run(self, recipe: Recipe, *, fault: Fault | None = None) -> Rendered | Failed:
@@ -185,18 +188,26 @@ class DiffusersRenderer:
             if self.options.replay:
                 self._replay(job)
                 continue
-            try:
-                worker = await self._ready_worker()
-            except WorkerStartError as error:
-                self._fail(job, "unavailable", str(error))
-                continue
-            if not job.over:  # it may have been cancelled during the cold start
-                await self._render(job, worker)
+            # A worker can die idle, unseen: a job that it never took is given to its successor, once.
+            for _ in range(2):
+                await self._attempt(job)
+                if job.over:
+                    break
+            else:
+                self._fail(job, "killed", "the rendering worker died")
+
+    async def _attempt(self, job: _Job) -> None:
+        try:
+            worker = await self._ready_worker()
+        except WorkerStartError as error:
+            self._fail(job, "unavailable", str(error))
+            return
+        if not job.over:  # it may have been cancelled during the cold start
+            await self._render(job, worker)
 
     async def _render(self, job: _Job, worker: WorkerProcess) -> None:
-        job.started = self._now()
+        job.sent = True
         worker.send(_request(job))
-        self._tell(job, Started(job.job_id, self._queued_ms(job)))
         try:
             async with asyncio.timeout(self.options.deadline_s):
                 while (message := await worker.read()) is not None:
@@ -211,13 +222,20 @@ class DiffusersRenderer:
             self._worker = None
             raise
         self._worker = None
-        await worker.kill()
+        await (worker.bury() if kind == "killed" else worker.kill())
         # The next job shall not wait for a cold start that can happen now.
         self._start_worker()
-        self._fail(job, kind, detail)
+        if job.started is None and kind == "killed":
+            job.sent = False
+        else:
+            self._fail(job, kind, detail)
 
     def _hear(self, job: _Job, message: Message, worker: WorkerProcess) -> bool:
         """Take one message; True when the job is over."""
+        if isinstance(message, Taken):
+            job.started = self._now()
+            self._tell(job, Started(job.job_id, self._queued_ms(job)))
+            return False
         if isinstance(message, Step):
             job.step = message.step
             self._tell(job, Progress(job.job_id, message.step, message.total))
@@ -266,21 +284,27 @@ class DiffusersRenderer:
     # --- the worker ------------------------------------------------------------------------------
 
     async def _ready_worker(self) -> WorkerProcess:
-        if self._worker is None:
-            starting = self._start_worker()
-            try:
-                self._worker = await asyncio.shield(starting)
-            finally:
-                if starting.done():
-                    self._starting = None
-        return self._worker
+        if self._worker is not None and self._worker.is_alive:
+            return self._worker
+        if self._worker is not None:  # it died between two jobs
+            worker, self._worker = self._worker, None
+            await worker.bury()
+        return await asyncio.shield(self._start_worker())
 
     def _start_worker(self) -> asyncio.Task[WorkerProcess]:
         if self._starting is None:
-            self.spawned += 1
-            start = WorkerProcess.start(self.options.configure(), timeout_s=self.options.start_timeout_s)
-            self._starting = asyncio.create_task(start)
+            self._starting = asyncio.create_task(self._spawn())
+            self._starting.add_done_callback(_heard)
         return self._starting
+
+    async def _spawn(self) -> WorkerProcess:
+        self.spawned += 1
+        try:
+            worker = await WorkerProcess.start(self.options.configure(), timeout_s=self.options.start_timeout_s)
+            self._worker = worker
+        finally:
+            self._starting = None
+        return worker
 
     # --- small things ----------------------------------------------------------------------------
 
@@ -295,6 +319,8 @@ class DiffusersRenderer:
         asyncio.get_running_loop().call_soon(job.on_event, event)
 
     def _finish(self, job: _Job, event: Rendered | Failed) -> None:
+        if job.over:
+            return
         job.over = True
         self._jobs.pop(job.job_id, None)
         self._tell(job, event)
@@ -305,10 +331,16 @@ class DiffusersRenderer:
         self._finish(job, Failed(job.job_id, kind, detail, self._queued_ms(job), execution_ms, job.step))
 
 
+def _heard(task: asyncio.Task[WorkerProcess]) -> None:
+    # A start that nobody waits for may fail: the next job starts again and reports it.
+    if not task.cancelled():
+        task.exception()
+
+
 def _request(job: _Job) -> Render:
     recipe = job.recipe
     return Render(
-        job_id=job.job_id,
+        job_id=job.wire_id,
         pipeline=recipe.pipeline,
         width=recipe.width,
         height=recipe.height,

@@ -82,7 +82,7 @@ class WorkerProcess:
         if isinstance(answer, Ready):
             worker.ready = answer
             return worker
-        await worker.kill()
+        await worker.bury()
         if isinstance(answer, StartFailed):
             raise WorkerStartError(answer.detail)
         raise WorkerStartError(f"the rendering worker ended while starting: {worker.last_words}")
@@ -91,6 +91,11 @@ class WorkerProcess:
     def pid(self) -> int:
         """The worker's process id."""
         return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process has not been seen to end."""
+        return self._process.returncode is None
 
     @property
     def last_words(self) -> str:
@@ -123,6 +128,13 @@ class WorkerProcess:
     async def close(self) -> None:
         """Ask the worker to leave; kill it when it does not."""
         self.send(Close())
+        await self.bury()
+
+    async def bury(self) -> None:
+        """Wait for a process that is ending by itself; kill it when it does not.
+
+        A signal to one that has just died would make asyncio's reaper lose its exit status, and say so.
+        """
         try:
             await asyncio.wait_for(self._process.wait(), _CLOSE_S)
         except TimeoutError:

@@ -32,6 +32,7 @@ __all__ = [
     "StartFailed",
     "Started",
     "Step",
+    "Taken",
     "head_lengths",
     "pack",
     "unpack",
@@ -125,6 +126,13 @@ class StartFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """The worker has begun a job. One that dies before this word has not touched it."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One denoising step is done (1-based)."""
 
@@ -158,10 +166,10 @@ class Ended:
     steps: int
 
 
-Message: TypeAlias = Configure | Render | Cancel | Close | Ready | StartFailed | Step | Done | Ended
+Message: TypeAlias = Configure | Render | Cancel | Close | Ready | StartFailed | Taken | Step | Done | Ended
 
 _TYPES: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Configure, Render, Cancel, Close, Ready, StartFailed, Step, Done, Ended)
+    kind.__name__: kind for kind in (Configure, Render, Cancel, Close, Ready, StartFailed, Taken, Step, Done, Ended)
 }
 HEAD = struct.Struct(">II")  # header bytes, blob bytes
 

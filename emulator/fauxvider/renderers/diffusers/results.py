@@ -61,12 +61,9 @@ class Results:
         try:
             facts = json.loads((folder / f"{key}.json").read_bytes())
             data = (folder / f"{key}.bin").read_bytes()
-            report = {
-                name: tuple(value) if isinstance(value, list) else value for name, value in facts["report"].items()
-            }
             if hashlib.sha256(data).hexdigest() != facts["sha256"]:
                 return None
-            return data, Report(**report)
+            return data, _report(facts["report"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -85,3 +82,9 @@ class Results:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         Path(name).replace(path)
+
+
+def _report(fields: dict[str, Any]) -> Report:
+    values: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    report: Report = Report(**values)
+    return report

@@ -1,9 +1,8 @@
 """Tiny pipelines of the real diffusers classes: built in code, random weights from a fixed seed.
 
-Imported in the worker (or a builder process) alone: this module and the worker are the only ones
-that load torch. Two departures from plain random weights make the pictures useful: the
-transformers' linear layers are made louder, so that prompt, seed and guidance survive JPEG; and the
-autoencoders are set by hand to keep the picture (`_keep_pictures`), so that edits can be seen.
+Imported in the worker (or a builder process) alone: this package's modules that load torch are
+this one, ``weights``, ``studio`` and ``libraries``. The weights that decide what a picture looks
+like are set by hand (``weights``); the text encoders stay random.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from fauxvider.renderers.diffusers.libraries import diffusers, tokenizers, torch, transformers
+from fauxvider.renderers.diffusers.weights import LATENT_SCALE, keep_pictures, mark_padding, paint
 
 __all__ = ["FOLDERS", "RECIPE_VERSION", "build", "ensure_built"]
 
 RECIPE_VERSION = 1
 FOLDERS = ("flux", "flux2-klein", "flux2")
 _SPECIALS = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<bos>", "eos_token": "<eos>"}
-_GAIN = 2.0
 _SEED = 20_260_101
 
 
@@ -77,29 +76,33 @@ def _flux() -> Any:
     )  # fmt: skip
     vae = diffusers.AutoencoderKL(
         **_blocks(4), latent_channels=16, use_quant_conv=False, use_post_quant_conv=False,
-        scaling_factor=0.3611, shift_factor=0.1159,
+        scaling_factor=LATENT_SCALE, shift_factor=0.1159,
     )  # fmt: skip
-    _keep_pictures(vae)
+    keep_pictures(vae)
+    text_encoder_2 = transformers.T5EncoderModel(text_2)
+    mark_padding(text_encoder_2, tokenizer_2.pad_token_id, transformer.context_embedder)
     return diffusers.FluxPipeline(
         scheduler=_scheduler(),
         vae=vae,
         text_encoder=transformers.CLIPTextModel(text),
         tokenizer=tokenizer,
-        text_encoder_2=transformers.T5EncoderModel(text_2),
+        text_encoder_2=text_encoder_2,
         tokenizer_2=tokenizer_2,
-        transformer=_louder(transformer),
+        transformer=paint(transformer, colour=0.012),
     )
 
 
 def _klein() -> Any:
     tokenizer = _tokenizer(512, template=_USER_ONLY)
-    text = transformers.Qwen3Config(**_language_model(tokenizer))
+    text_encoder = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**_language_model(tokenizer)))
+    transformer = _flux2_transformer(guidance=False, colour=0.035)
+    mark_padding(text_encoder, tokenizer.pad_token_id, transformer.context_embedder)
     return diffusers.Flux2KleinPipeline(
         scheduler=_scheduler(),
         vae=_flux2_vae(),
-        text_encoder=transformers.Qwen3ForCausalLM(text),
+        text_encoder=text_encoder,
         tokenizer=tokenizer,
-        transformer=_flux2_transformer(guidance=False),
+        transformer=transformer,
         is_distilled=True,
     )
 
@@ -114,12 +117,15 @@ def _flux2() -> Any:
         ),
         image_token_index=0,
     )  # fmt: skip
+    text_encoder = transformers.Mistral3ForConditionalGeneration(text)
+    transformer = _flux2_transformer(guidance=True, colour=0.02)
+    mark_padding(text_encoder, tokenizer.pad_token_id, transformer.context_embedder)
     return diffusers.Flux2Pipeline(
         scheduler=_scheduler(),
         vae=_flux2_vae(),
-        text_encoder=transformers.Mistral3ForConditionalGeneration(text),
+        text_encoder=text_encoder,
         tokenizer=tokenizer,
-        transformer=_flux2_transformer(guidance=True),
+        transformer=transformer,
     )
 
 
@@ -135,32 +141,35 @@ def _language_model(tokenizer: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _flux2_transformer(*, guidance: bool) -> Any:
+def _flux2_transformer(*, guidance: bool, colour: float) -> Any:
     transformer = diffusers.Flux2Transformer2DModel(
         in_channels=128, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
         joint_attention_dim=48, axes_dims_rope=(4, 4, 4, 4), guidance_embeds=guidance,
     )  # fmt: skip
-    return _louder(transformer)
+    return paint(transformer, colour=colour)
 
 
 def _flux2_vae() -> Any:
     vae = diffusers.AutoencoderKLFlux2(
         **_blocks(4), latent_channels=32, use_quant_conv=False, use_post_quant_conv=False
     )
-    _keep_pictures(vae)
+    keep_pictures(vae)
     return vae
+
+
+def _blocks(levels: int) -> dict[str, Any]:
+    return {
+        "down_block_types": ("DownEncoderBlock2D",) * levels,
+        "up_block_types": ("UpDecoderBlock2D",) * levels,
+        "block_out_channels": (8,) * levels,
+        "layers_per_block": 1,
+        "norm_num_groups": 1,
+        "mid_block_add_attention": False,
+    }
 
 
 def _scheduler() -> Any:
     return diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
-
-
-def _louder(module: Any) -> Any:
-    with torch.no_grad():
-        for part in module.modules():
-            if isinstance(part, torch.nn.Linear):
-                part.weight.mul_(_GAIN)
-    return module
 
 
 # --- tokenizers: one token per byte, so that any text is understood -------------------------------
@@ -189,74 +198,3 @@ def _tokenizer(length: int, template: str | None = None) -> Any:
     if template is not None:
         tokenizer.chat_template = template
     return tokenizer
-
-
-# --- autoencoders that keep the picture ------------------------------------------------------------
-
-_CALM = 30.0  # a constant channel, so that normalisation divides by a known number
-
-
-def _blocks(levels: int) -> dict[str, Any]:
-    return {
-        "down_block_types": ("DownEncoderBlock2D",) * levels,
-        "up_block_types": ("UpDecoderBlock2D",) * levels,
-        "block_out_channels": (8,) * levels,
-        "layers_per_block": 1,
-        "norm_num_groups": 1,
-        "mid_block_add_attention": False,
-    }
-
-
-def _keep_pictures(vae: Any) -> None:
-    """Set the weights so that latents are 8x8 block means of the colours, repeated over the channels.
-
-    The eight channels inside are +RGB, -RGB, +C, -C: their mean is 0 and their variance is fixed by
-    C, so the group norms become multiplication by a constant; residual blocks become the identity
-    (their second convolution is 0); SiLU is linear where a bias of 8 lifts its input.
-    """
-    latent = vae.config.latent_channels
-    encoder, decoder = vae.encoder, vae.decoder
-    with torch.no_grad():
-        for part in (*encoder.modules(), *decoder.modules()):
-            if isinstance(part, diffusers.models.resnet.ResnetBlock2D):
-                part.conv2.weight.zero_()
-                part.conv2.bias.zero_()
-        _colours_in(encoder.conv_in, [[channel] for channel in range(3)])
-        _colours_in(decoder.conv_in, [list(range(colour, latent, 3)) for colour in range(3)])
-        for block in encoder.down_blocks:
-            for sampler in block.downsamplers or ():
-                _each_channel(sampler.conv, torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]) / 4)
-        blur = torch.tensor([1.0, 2.0, 1.0])
-        for block in decoder.up_blocks:
-            for sampler in block.upsamplers or ():
-                _each_channel(sampler.conv, torch.outer(blur, blur) / 16)
-        _colours_out(encoder, [channel % 3 for channel in range(latent)])
-        encoder.conv_out.bias[latent:] = -20.0  # log-variance: no noise
-        _colours_out(decoder, [0, 1, 2])
-
-
-def _colours_in(conv: Any, sources: list[list[int]]) -> None:
-    conv.weight.zero_()
-    conv.bias.zero_()
-    for colour, channels in enumerate(sources):
-        for channel in channels:
-            conv.weight[colour, channel, 1, 1] = 1 / len(channels)
-            conv.weight[colour + 3, channel, 1, 1] = -1 / len(channels)
-    conv.bias[6], conv.bias[7] = _CALM, -_CALM
-
-
-def _each_channel(conv: Any, kernel: Any) -> None:
-    conv.weight.zero_()
-    conv.bias.zero_()
-    for channel in range(8):
-        conv.weight[channel, channel] = kernel
-
-
-def _colours_out(half: Any, colours: list[int]) -> None:
-    half.conv_norm_out.weight.fill_(_CALM / 2)
-    half.conv_norm_out.bias.fill_(8.0)
-    half.conv_out.weight.zero_()
-    half.conv_out.bias.zero_()
-    for channel, colour in enumerate(colours):
-        half.conv_out.weight[channel, colour, 1, 1] = 0.5
-        half.conv_out.weight[channel, colour + 3, 1, 1] = -0.5

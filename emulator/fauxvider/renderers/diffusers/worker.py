@@ -31,6 +31,7 @@ from fauxvider.renderers.diffusers.protocol import (
     Render,
     StartFailed,
     Step,
+    Taken,
     head_lengths,
     pack,
     unpack,
@@ -181,6 +182,7 @@ class Watch:
 
 def _answer(job: Render, studio: Any, channel: Channel, cancelled: set[str]) -> Message:
     """Render one job; whatever goes wrong is an answer too."""
+    channel.send(Taken(job.job_id))
     watch = Watch(job, channel, cancelled, time.perf_counter())
     try:
         return _picture(job, studio, watch)

@@ -1,0 +1,375 @@
+"""Runs ASGI applications on uvicorn: in the foreground for the command line, in a thread for tests.
+
+The sockets are ours from the start: bound before anything else happens, so that a taken port is one
+clear error in the caller's hands, and made with the TCP protocol number, without which asyncio leaves
+Nagle's algorithm on and every answer waits 40 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import uvicorn
+
+from fauxvider.errors import FauxviderError, PortTakenError, UsageError
+from fauxvider.server.wire import WireSettings, protocol_class
+
+__all__ = ["RunSettings", "ServerThread", "Urls", "bind", "running", "serve"]
+
+T = TypeVar("T")
+App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+_Parts: TypeAlias = list[tuple[App, socket.socket]]
+_BACKLOG = 2048
+_START_S = 10.0
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what to call, not what to listen on
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How the servers run. ``grace_s``: how long requests in flight may go on after a stop."""
+
+    parser: Literal["auto", "httptools", "h11"] = "auto"
+    loop: Literal["auto", "asyncio", "uvloop"] = "auto"
+    lifespan: Literal["auto", "on", "off"] = "auto"
+    date_header: bool = True
+    grace_s: float = 0.1
+    wire: WireSettings = field(default_factory=WireSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where the applications are served; ``control`` is empty without a control application."""
+
+    provider: str
+    control: str = ""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server that is stopped by an event instead of a poll, and that leaves signals alone."""
+
+    def __init__(self, config: uvicorn.Config, grace_s: float) -> None:
+        super().__init__(config)
+        self.is_ready = asyncio.Event()
+        self._grace_s = grace_s
+        self._stopping = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._stopping.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_ready.set()
+
+    async def main_loop(self) -> None:
+        # A tick renews the Date header; uvicorn's own loop would hold up a stop for a tenth of a second.
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        await _settle(state.tasks, self._grace_s)
+        for connection in list(state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        # The connections learn of their end, and the applications behind them, in the loop's next turns.
+        for _ in range(5):
+            await asyncio.sleep(0)
+        with _quiet_cancellations():
+            for task in list(state.tasks):
+                task.cancel()
+            await _settle(state.tasks, self._grace_s)
+        await self.lifespan.shutdown()
+
+
+async def _settle(tasks: set[asyncio.Task[None]], grace_s: float) -> None:
+    if tasks:
+        await asyncio.wait(list(tasks), timeout=grace_s)
+
+
+@contextlib.contextmanager
+def _quiet_cancellations() -> Iterator[None]:
+    """Keep uvicorn from reporting, with a traceback, each request that a stop has cut."""
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(is_news)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_news)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Listen on host and port (0: a free one); raises PortTakenError, or UsageError for a bad address."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, socket.IPPROTO_TCP)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
+    try:
+        if os.name == "posix":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise PortTakenError(f"port {port} on {host} is taken: choose another one, or 0 for a free one") from None
+        raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
+    return sock
+
+
+def _bind_both(app: App, control_app: App | None, host: str, port: int, control_port: int) -> _Parts:
+    parts = [(app, bind(host, port))]
+    if control_app is not None:
+        try:
+            parts.append((control_app, bind("127.0.0.1", control_port)))
+        except BaseException:
+            parts[0][1].close()
+            raise
+    return parts
+
+
+def _wants_lifespan(app: object) -> bool:
+    """Say whether an application asks for start-up and shutdown: Starlette's do, or an attribute says so."""
+    return bool(getattr(app, "wants_lifespan", hasattr(app, "router")))
+
+
+class _Site:
+    """The servers over sockets that listen already."""
+
+    def __init__(self, parts: _Parts, settings: RunSettings) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._servers: list[_Server] = []
+        self.urls = Urls(*(_url(sock) for _, sock in parts))
+
+    @property
+    def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
+        return self._config(self._parts[0][0]).get_loop_factory()
+
+    def close(self) -> None:
+        for _, sock in self._parts:
+            sock.close()
+
+    def stop(self) -> None:
+        for server in self._servers:
+            server.stop()
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Serve until stopped; raises FauxviderError when an application does not start."""
+        self._servers = [_Server(self._config(app), self._settings.grace_s) for app, _ in self._parts]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for server, (_, sock) in zip(self._servers, self._parts, strict=True):
+                    group.create_task(_serve_one(server, sock))
+                for server in self._servers:
+                    await server.is_ready.wait()
+                ready()
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            self.close()
+
+    def _config(self, app: App) -> uvicorn.Config:
+        settings = self._settings
+        lifespan = settings.lifespan
+        if lifespan == "auto":
+            lifespan = "on" if _wants_lifespan(app) else "off"
+        return uvicorn.Config(
+            app,
+            http=protocol_class(settings.parser, settings.wire),
+            ws="none",
+            loop=settings.loop,
+            lifespan=lifespan,
+            interface="asgi3",
+            # No logging set-up and no access_log=False: both would change the loggers of the user's process.
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            date_header=settings.date_header,
+            backlog=_BACKLOG,
+        )
+
+
+async def _serve_one(server: _Server, sock: socket.socket) -> None:
+    try:
+        await server.serve(sockets=[sock])
+    except SystemExit:
+        raise FauxviderError("the application did not start; the log says why") from None
+    except asyncio.CancelledError:
+        if server.started:
+            await server.shutdown(sockets=[sock])
+        raise
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    host = _ANYWHERE.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(
+    app: App,
+    control_app: App | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    control_port: int = 0,
+    settings: RunSettings | None = None,
+    ready: Callable[[Urls], None] | None = None,
+) -> int:
+    """Serve in the running loop until SIGINT or SIGTERM; give the signal's number.
+
+    ``ready`` is called with the addresses once both applications answer. Signals are caught only in
+    the main thread; elsewhere cancel the task. Raises PortTakenError, UsageError, FauxviderError.
+    """
+    site = _Site(_bind_both(app, control_app, host, port, control_port), settings or RunSettings())
+    caught: list[int] = []
+
+    def stop(number: int) -> None:
+        caught.append(number)
+        site.stop()
+
+    with _signals(stop):
+        await site.serve(lambda: ready(site.urls) if ready else None)
+    return caught[0] if caught else 0
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[int], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def handle(number: int, _: object) -> None:
+        loop.call_soon_threadsafe(stop, number)
+
+    # signal.signal rather than the loop's own: it can be put back as it was, and exists on Windows.
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class ServerThread:
+    """Applications served from a background thread with its own loop.
+
+    The ports are taken when the object is made; ``start`` returns once the applications answer.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        control_app: App | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        control_port: int = 0,
+        settings: RunSettings | None = None,
+    ) -> None:
+        self._site = _Site(_bind_both(app, control_app, host, port, control_port), settings or RunSettings())
+        self._started: Future[None] = Future()
+        self._ended: Future[None] = Future()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, name="fauxvider-server", daemon=True)
+
+    @property
+    def urls(self) -> Urls:
+        return self._site.urls
+
+    def start(self) -> Urls:
+        """Start serving; raises FauxviderError (or what an application raised) when that fails."""
+        self._thread.start()
+        try:
+            self._started.result(_START_S)
+        except BaseException:
+            self._halt()
+            raise
+        return self.urls
+
+    def call(self, coroutine: Coroutine[Any, Any, T], *, timeout_s: float | None = None) -> T:
+        """Run a coroutine on the server's loop and wait for what it gives."""
+        if self._task is None:
+            raise UsageError("the server has not been started")
+        return asyncio.run_coroutine_threadsafe(coroutine, self._task.get_loop()).result(timeout_s)
+
+    def stop(self) -> None:
+        """End every connection, free the ports, join the thread; raises what ended the server before its time.
+
+        May be called more than once.
+        """
+        self._halt()
+        if self._started.done() and self._ended.done():
+            self._ended.result()
+
+    def _halt(self) -> None:
+        if self._thread.is_alive() and self._task is not None:
+            is_serving = self._started.done()
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                self._task.get_loop().call_soon_threadsafe(self._site.stop if is_serving else self._task.cancel)
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._site.close()
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=self._site.loop_factory) as runner:
+                runner.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            (self._ended if self._started.done() else self._started).set_exception(error)
+        else:
+            self._ended.set_result(None)
+
+    async def _serve(self) -> None:
+        self._task = asyncio.current_task()
+        await self._site.serve(lambda: self._started.set_result(None))
+
+
+@contextlib.contextmanager
+def running(
+    app: App,
+    control_app: App | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    control_port: int = 0,
+    settings: RunSettings | None = None,
+) -> Iterator[Urls]:
+    """Serve in a background thread for the length of a ``with`` block."""
+    server = ServerThread(app, control_app, host=host, port=port, control_port=control_port, settings=settings)
+    server.start()
+    try:
+        yield server.urls
+    finally:
+        server.stop()

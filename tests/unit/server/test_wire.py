@@ -1,0 +1,427 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import repeat
+from typing import Any, Literal
+
+import pytest
+
+from fauxvider.errors import UsageError
+from fauxvider.server.framing import HeadLimits
+from fauxvider.server.runner import RunSettings, running
+from fauxvider.server.wire import EXTENSION, Wire, WireSettings, protocol_class
+from support.raw import RawClient
+from support.raw_requests import raw_requests
+
+Parser = Literal["httptools", "h11"]
+QUICK = WireSettings(head_s=0.2, body_s=0.2, idle_s=0.2, linger_s=0.2)
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.fixture(params=["httptools", "h11"])
+def parser(request: pytest.FixtureRequest) -> Parser:
+    choice: Parser = request.param
+    return choice
+
+
+@contextmanager
+def serving(app: Any, parser: Parser, wire: WireSettings = QUICK, **options: Any) -> Iterator[str]:
+    settings = RunSettings(parser=parser, wire=wire, date_header=False, **options)
+    with running(app, settings=settings) as urls:
+        yield urls.provider
+
+
+async def body_of(receive: Any) -> bytes | None:
+    """Read the whole body; None when the client has gone."""
+    parts, more = [], True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message["body"])
+        more = message["more_body"]
+    return b"".join(parts)
+
+
+async def answer(send: Any, status: int, body: bytes) -> None:
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with everything that an application can see of a request."""
+    body = await body_of(receive)
+    view = {key: scope[key] for key in ("method", "path", "http_version", "scheme", "root_path")}
+    view |= {key: scope[key].decode("latin-1") for key in ("raw_path", "query_string")}
+    view["headers"] = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]]
+    view["body"] = None if body is None else body.decode("latin-1")
+    await answer(send, 200, json.dumps(view).encode())
+
+
+def view_of(data: bytes, parser: Parser) -> tuple[int, dict[str, Any]]:
+    with serving(echo, parser) as url, RawClient(url) as client:
+        client.send(data)
+        got = client.answer()
+        assert got is not None
+        return got.status, json.loads(got.body) if got.status == 200 else {}
+
+
+# --- one reading -----------------------------------------------------------------------------------------------------
+
+
+def conversation(url: str, data: bytes) -> list[tuple[int, bytes]]:
+    """Send it all and read every answer until the server closes."""
+    got = []
+    with RawClient(url) as client:
+        try:
+            client.send(data)
+            while (one := client.answer(head=data.startswith(b"HEAD"))) is not None:
+                got.append((one.status, one.body))
+        except ConnectionResetError:
+            got.append((0, b"reset"))
+    return got
+
+
+def test_both_parsers_read_alike() -> None:
+    """Same statuses and same application view; nothing but 200, or a refusal that names the fault."""
+    cases = list(raw_requests())
+    assert len(cases) >= 700
+    wire = WireSettings(head_s=0.1, body_s=0.1, idle_s=0.05, linger_s=0.1)
+    with (
+        serving(echo, "httptools", wire) as one,
+        serving(echo, "h11", wire) as other,
+        ThreadPoolExecutor(24) as pool,
+    ):
+        firsts = pool.map(conversation, repeat(one), cases)
+        seconds = pool.map(conversation, repeat(other), cases)
+        for data, first, second in zip(cases, firsts, seconds, strict=True):
+            assert first == second, data[:200]
+            assert all(status in {100, 200, 400, 408, 414, 417, 431, 501, 505} for status, _ in first), data[:200]
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+        (HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (HEAD + b"A: b\r\n c\r\n\r\n", 400),
+        (HEAD + b"A: \x00\r\n\r\n", 400),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (HEAD + b"A: " + b"a" * 17_000 + b"\r\n\r\n", 431),
+        (HEAD + b"A: b\r\n" * 101 + b"\r\n", 431),
+        (HEAD + b"A: " + b"a" * 1_000_000, 431),
+        (b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        (b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505),
+        (HEAD + b"Expect: miracles\r\n\r\n", 417),
+        (HEAD + b"Transfer-Encoding: gzip\r\n\r\n", 501),
+    ],
+)
+def test_refusals(parser: Parser, data: bytes, status: int) -> None:
+    with serving(echo, parser) as url, RawClient(url) as client:
+        client.send(data)
+        got = client.answer()
+        assert got is not None
+        assert got.status == status
+        assert got.header("connection") == "close"
+        assert client.rest() == b""
+        assert conversation(url, GET)[0][0] == 200
+
+
+def test_an_absolute_target_becomes_its_path(parser: Parser) -> None:
+    status, view = view_of(b"GET http://evil.test/a?b=c HTTP/1.1\r\nHost: x\r\n\r\n", parser)
+    assert (status, view["path"], view["raw_path"], view["query_string"]) == (200, "/a", "/a", "b=c")
+    assert "evil" not in json.dumps(view)
+
+
+def test_an_upgrade_is_not_shown_and_stops_nothing(parser: Parser) -> None:
+    data = HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc"
+    with serving(echo, parser) as url, RawClient(url) as client:
+        for _ in range(3):
+            client.send(data)
+            got = client.answer()
+            assert got is not None
+            assert json.loads(got.body)["body"] == "abc"
+
+
+def test_trailers_are_not_headers(parser: Parser) -> None:
+    data = HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nAuthorization: Bearer x\r\n\r\n"
+    _, view = view_of(data, parser)
+    assert view["body"] == "abc"
+    assert [name for name, _ in view["headers"]] == ["host", "transfer-encoding"]
+
+
+def test_continue(parser: Parser) -> None:
+    with serving(echo, parser) as url, RawClient(url) as client:
+        client.send(HEAD + b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        first = client.answer()
+        client.send(b"abc")
+        second = client.answer()
+    assert first is not None
+    assert first.status == 100
+    assert second is not None
+    assert json.loads(second.body)["body"] == "abc"
+
+
+def test_pipelined_answers_come_in_order_before_a_refusal(parser: Parser) -> None:
+    with serving(echo, parser) as url:
+        got = conversation(url, b"".join(GET.replace(b"/ ", b"/%d " % n) for n in range(5)) + b"GET / HTTP/1.1\r\n\r\n")
+    assert [json.loads(body)["path"] for status, body in got if status == 200] == ["/0", "/1", "/2", "/3", "/4"]
+    assert [status for status, _ in got] == [200] * 5 + [400]
+
+
+def test_a_broken_body_reaches_the_waiting_application(parser: Parser) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(await body_of(receive))
+
+    with serving(app, parser) as url, RawClient(url) as client:
+        client.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nab")
+        client.send(b"cd\r\n")
+        got = client.answer()
+        assert got is not None
+        assert got.status == 400
+        assert client.rest() == b""
+    assert seen == [None]
+
+
+# --- deadlines -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"", None),
+        (GET[:-5], 408),
+        (HEAD + b"Content-Length: 10\r\n\r\nabc", 408),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc", 408),
+        (GET, 200),
+        (GET + GET[:10], 200),
+    ],
+    ids=["silent", "half a head", "half a body", "half a chunk", "idle", "half of the next"],
+)
+def test_slow_clients_are_closed(parser: Parser, sent: bytes, status: int | None) -> None:
+    """Twenty slow sockets go by their deadline; an honest client is served meanwhile."""
+    with serving(echo, parser) as url, ExitStack() as stack:
+        slow = [stack.enter_context(RawClient(url)) for _ in range(20)]
+        for client in slow:
+            client.send(sent)
+        assert conversation(url, GET)[0][0] == 200
+        for client in slow:
+            client.sock.settimeout(0.2 + 1)
+            answers = []
+            while (got := client.answer()) is not None:
+                answers.append(got.status)
+            assert answers[:1] == ([status] if status else [])
+            assert client.rest() == b""
+
+
+def test_a_long_body_may_come_slowly_but_steadily(parser: Parser) -> None:
+    wire = WireSettings(body_s=0.1, body_rate=10_000, linger_s=0.1)
+    with serving(echo, parser, wire) as url, RawClient(url) as client:
+        client.send(HEAD + b"Content-Length: 30000\r\n\r\n")
+        release = socket.socketpair()
+        release[0].settimeout(0.04)
+        for _ in range(10):
+            client.send(b"a" * 3000)
+            with pytest.raises(TimeoutError):
+                release[0].recv(1)  # the wait of a slow client
+        got = client.answer()
+        for end in release:
+            end.close()
+    assert got is not None
+    assert got.status == 200
+
+
+def test_one_timer_serves_many_requests(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+    armed: list[float] = []
+    before = asyncio.BaseEventLoop.call_at
+
+    def call_at(self: Any, when: float, callback: Any, *args: Any, **options: Any) -> Any:
+        if getattr(callback, "__name__", "") in ("_tick", "timeout_keep_alive_handler"):
+            armed.append(when)
+        return before(self, when, callback, *args, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "call_at", call_at)
+    with serving(echo, parser, WireSettings(), loop="asyncio") as url, RawClient(url) as client:
+        for _ in range(50):
+            client.send(GET)
+            assert client.answer() is not None
+    assert len(armed) == 1
+
+
+def test_a_client_that_does_not_read_is_cut_off(parser: Parser) -> None:
+    gone = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await body_of(receive)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"20000000")]})
+        await send({"type": "http.response.body", "body": bytes(20_000_000), "more_body": scope["path"] == "/"})
+        if scope["path"] == "/":
+            await receive()
+            gone.set()
+
+    with serving(app, parser) as url, RawClient(url) as stalled, RawClient(url) as reading:
+        stalled.send(GET)
+        reading.send(GET.replace(b"/ ", b"/all "))
+        got = reading.answer()
+        assert got is not None
+        assert len(got.body) == 20_000_000
+        assert gone.wait(1.5)
+
+
+def test_an_early_answer_does_not_wait_for_the_body(parser: Parser) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, 413, b"too large")
+
+    with serving(app, parser) as url, RawClient(url) as client, RawClient(url) as idler:
+        for one in (client, idler):
+            one.send(HEAD + b"Content-Length: 100000\r\n\r\nabc")
+            got = one.answer()
+            assert got is not None
+            assert got.status == 413
+        client.send(b"a" * 99_997 + GET)  # the rest of the body, and the next request behind it
+        got = client.answer()
+        assert got is not None
+        assert got.status == 413
+        assert idler.answer() is None
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_connections_over_the_limit_get_503(parser: Parser) -> None:
+    with serving(echo, parser, WireSettings(max_connections=3, linger_s=0.1)) as url, ExitStack() as stack:
+        clients = [stack.enter_context(RawClient(url)) for _ in range(3)]
+        for client in clients:
+            client.send(GET)
+            got = client.answer()
+            assert got is not None
+            assert got.status == 200
+        assert [status for status, _ in conversation(url, GET)] == [503]
+        silent = stack.enter_context(RawClient(url))
+        assert silent.rest() == b""
+        clients[0].send(GET.replace(b"Host", b"Connection: close\r\nHost"))
+        assert clients[0].answer() is not None
+        assert clients[0].rest() == b""
+        with RawClient(url) as client:
+            client.send(GET)
+            got = client.answer()
+            assert got is not None
+            assert got.status == 200
+
+
+def test_far_over_the_limit_nobody_is_answered(parser: Parser) -> None:
+    with serving(echo, parser, WireSettings(max_connections=1, linger_s=5)) as url, ExitStack() as stack:
+        clients = [stack.enter_context(RawClient(url)) for _ in range(4)]
+        for client in clients[2:]:
+            try:
+                assert client.rest() == b""
+            except ConnectionResetError:
+                continue
+
+
+def test_limits_are_settings(parser: Parser) -> None:
+    with serving(echo, parser, WireSettings(head=HeadLimits(target=10, count=2))) as url:
+        assert conversation(url, b"GET /01234567890 HTTP/1.1\r\nHost: x\r\n\r\n")[0][0] == 414
+        assert conversation(url, HEAD + b"A: b\r\nC: d\r\n\r\n")[0][0] == 431
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------
+
+
+def wire_app(act: Any, *, begun: bool = False) -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await body_of(receive)
+        if begun:
+            headers = [(b"content-length", b"10")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        wire = scope["extensions"][EXTENSION]
+        assert isinstance(wire, Wire)
+        act(wire)
+        assert (await receive())["type"] == "http.disconnect"
+        await answer(send, 500, b"never seen")
+
+    return app
+
+
+def test_reset(parser: Parser) -> None:
+    for loop in ("asyncio", "uvloop"):
+        with serving(wire_app(lambda wire: wire.reset()), parser, loop=loop) as url, RawClient(url) as client:
+            client.send(GET)
+            with pytest.raises(ConnectionResetError):
+                client.rest()
+            with RawClient(url) as client:
+                client.send(GET)
+                with pytest.raises(ConnectionResetError):
+                    client.rest()
+
+
+def test_reset_in_the_middle_of_an_answer(parser: Parser) -> None:
+    for loop in ("asyncio", "uvloop"):
+        app = wire_app(lambda wire: wire.reset(), begun=True)
+        with serving(app, parser, loop=loop) as url, RawClient(url) as client:
+            client.send(GET)
+            with pytest.raises(ConnectionResetError):
+                client.rest()
+            assert client._held.endswith(b"\r\n\r\nhalf")
+
+
+def test_close_in_the_middle_of_an_answer(parser: Parser) -> None:
+    with serving(wire_app(lambda wire: wire.close(), begun=True), parser) as url, RawClient(url) as client:
+        client.send(GET)
+        assert client.rest().endswith(b"\r\n\r\nhalf")
+
+
+def test_close_without_an_answer(parser: Parser) -> None:
+    with serving(wire_app(lambda wire: wire.close()), parser) as url, RawClient(url) as client:
+        client.send(GET)
+        assert client.rest() == b""
+
+
+def test_half_close_keeps_reading(parser: Parser) -> None:
+    seen: list[bool] = []
+
+    def act(wire: Wire) -> None:
+        wire.half_close()
+        seen.append(wire.is_closed)
+
+    with serving(wire_app(act), parser) as url, RawClient(url) as client:
+        client.send(GET)
+        assert client.rest() == b""
+        client.send(b"still taken")
+    assert seen == [False]
+
+
+def test_raw_bytes(parser: Parser) -> None:
+    def act(wire: Wire) -> None:
+        wire.write_raw(b"HTTP/9.9 banana\r\n")
+        wire.write_raw(b"\r\n\x00")
+        wire.close()
+
+    with serving(wire_app(act), parser) as url, RawClient(url) as client:
+        client.send(GET)
+        assert client.rest() == b"HTTP/9.9 banana\r\n\r\n\x00"
+
+
+def test_a_connection_taken_over_and_forgotten_is_closed(parser: Parser) -> None:
+    with serving(wire_app(lambda wire: wire.write_raw(b"x")), parser) as url, RawClient(url) as client:
+        client.send(GET)
+        assert client.rest() == b"x"
+
+
+def test_the_parser_is_a_choice() -> None:
+    assert protocol_class("h11").__name__ == "GuardedH11"
+    assert protocol_class("auto").__name__ in ("GuardedHttpTools", "GuardedH11")
+    with pytest.raises(UsageError):
+        protocol_class("zttp")  # type: ignore[arg-type]
