@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,14 +11,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import yaml
-
 from fauxvider.contract.evidence import LEVELS, evidence_text, evidences
 from fauxvider.contract.model import Contract, Evidence, Source
 from fauxvider.contract.parse import ContractFile
 from fauxvider.contract.resolve import children, readings_at
 from fauxvider.contract.rules import evidence_nodes, rules
-from fauxvider.contract.strict import Items, Map, place_of, pointer_parts, pointer_text
+from fauxvider.contract.strict import Map, place_of, pointer_parts, pointer_text, scalar_of
 from fauxvider.errors import UsageError
 from fauxvider.values import decimal_text
 
@@ -24,6 +24,8 @@ __all__ = ["Rule", "explain", "rule_rows"]
 
 WIDTH = 100
 _NARROWEST = 12
+# What a text without quotes is made of; see _is_plain.
+_PLAIN = re.compile(r"[A-Za-z0-9_./$~+][^\x00-\x1f\x7f-\xa0\u2028\u2029\ufeff\"'{}\[\],&*!|>%@`]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,25 +188,52 @@ def _cited(one: Evidence, sources: Mapping[str, Source]) -> str:
 # --- text
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes marked containers and exact decimals the way a contract does."""
-
-
-_Dumper.add_representer(Map, lambda dumper, value: dumper.represent_mapping("tag:yaml.org,2002:map", value.items()))
-_Dumper.add_representer(Items, lambda dumper, value: dumper.represent_sequence("tag:yaml.org,2002:seq", list(value)))
-_Dumper.add_representer(
-    Decimal, lambda dumper, value: dumper.represent_scalar("tag:yaml.org,2002:float", decimal_text(value))
-)
-
-
-def _yaml_text(node: Any) -> str:
+def _yaml_text(node: Any, room: int = WIDTH - 2) -> str:
+    """Write a tree the way a contract would: in one line where it fits, else key by key."""
+    node = _without_evidence(node)
+    line = _flow(node)
+    if len(line) <= room:
+        return line
     if not isinstance(node, Mapping | list):
-        return decimal_text(node) if isinstance(node, Decimal) else str(node)
-    text = yaml.dump(
-        _without_evidence(node), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH - 20,
-        default_flow_style=None,
-    )  # fmt: skip
-    return text.rstrip("\n")
+        return "\n".join(textwrap.wrap(line, room, break_on_hyphens=False))
+    heads = [f"{_scalar(key)}:" for key in node] if isinstance(node, Mapping) else ["-"] * len(node)
+    values = node.values() if isinstance(node, Mapping) else node
+    return "\n".join(_entry(head, value, room) for head, value in zip(heads, values, strict=True))
+
+
+def _entry(head: str, value: Any, room: int) -> str:
+    line = f"{head} {_flow(value)}"
+    if len(line) <= room:
+        return line
+    if head == "-":
+        return textwrap.indent(_yaml_text(value, room - 2), "  ").replace("  ", "- ", 1)
+    return f"{head}\n{textwrap.indent(_yaml_text(value, room - 2), '  ')}"
+
+
+def _flow(node: Any) -> str:
+    if isinstance(node, Mapping):
+        return "{" + ", ".join(f"{_scalar(key)}: {_flow(value)}" for key, value in node.items()) + "}"
+    if isinstance(node, list):
+        return "[" + ", ".join(map(_flow, node)) + "]"
+    return _scalar(node)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return decimal_text(value)
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return value if _is_plain(value) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a reader of contracts takes the text, without quotes, for what it is."""
+    if not _PLAIN.fullmatch(text) or ": " in text or " #" in text or text.endswith((":", " ")):
+        return False
+    try:
+        return isinstance(scalar_of(text), str)
+    except ValueError:
+        return False
 
 
 def _without_evidence(node: Any) -> Any:

@@ -141,7 +141,7 @@ class _Usage:
     def add(self, tree: Map, contract: Contract) -> None:
         names = _all_names(tree)
         states = {phase.state.word for phase in contract.phases} | {state.word for state in contract.ends.values()}
-        self._note("states", states)
+        self._note("states", states | {one.state.word for one in contract.failures.values() if one.state is not None})
         self._note("views", values_of(tree, "$view") | values_of(tree.get("operations"), "item"))
         self._note("ids", {name.split(".")[1] for name in names if name.startswith("mint.") and name.count(".")})
         self._note("ids", _id_references(contract))

@@ -202,7 +202,7 @@ class Output:
     ext: Mapping[str, str]
     quality: Template | None
     result: Template
-    needs_input: bool  # whether `result` looks at the request
+    names: frozenset[str]  # the dotted names that `result` looks up
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +270,7 @@ class Answer:
     headers: tuple[tuple[str, Template], ...] = ()
     cause: str = ""
     is_text: bool = False
+    names: frozenset[str] = frozenset()  # the dotted names that body and headers look up
 
 
 @dataclass(frozen=True, slots=True)

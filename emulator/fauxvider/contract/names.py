@@ -99,7 +99,7 @@ def pointer_of_name(tree: Any, name: str) -> str:
 
 def _paths_to(node: Any, name: str, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
     if isinstance(node, str):
-        if f"{{{name}" in node:
+        if any(f"{{{name}{end}" in node for end in "}?|"):
             yield path
         return
     if isinstance(node, Mapping):

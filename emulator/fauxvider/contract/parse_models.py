@@ -19,7 +19,6 @@ __all__ = ["check_schema_node", "models_of"]
 
 # What a formula can always use.
 FORMULA_NAMES = ("width", "height", "count", "steps", "seconds")
-_REQUEST = frozenset({"body", "input", "param"})
 
 
 def models_of(root: Node, states: Mapping[str, State]) -> dict[str, Model]:
@@ -73,7 +72,6 @@ def _word(timing: Node, word: str, states: Mapping[str, State]) -> str:
 
 
 def _output(node: Node) -> Output:
-    used = {name.partition(".")[0] for key in ("size", "result") for name in node.at(key).names_used()}
     return Output(
         count=node.template_at("count") or _constant(1),
         size=_size(node.at("size")),
@@ -81,7 +79,7 @@ def _output(node: Node) -> Output:
         ext={one.name: str(one.value) for one in node.at("ext").entries()},
         quality=node.template_at("quality"),
         result=node.at("result").template(),
-        needs_input=bool(used & _REQUEST),
+        names=frozenset(node.at("result").names_used()),
     )
 
 

@@ -219,6 +219,7 @@ class _Reader:
             body=None if body.value is None else body.template(paths=self.names),
             headers=node.headers(paths=self.names),
             is_text=node.has("text"),
+            names=frozenset(body.names_used() | node.at("headers").names_used()),
         )
 
     # --- validators
@@ -246,7 +247,7 @@ def _waits(node: Node) -> Waits | None:
         return None
     if not isinstance(node.value, Mapping):
         return Waits()
-    low, high = node.span("min"), node.span("max", 300_000)
+    low, high = node.span("min"), node.span("max", 300_000 if node.has("query") else 0)
     if low > high:
         raise node.at("min").wrong("the shortest hold is longer than the longest")
     return Waits(

@@ -75,16 +75,14 @@ def _explained(error: Any, tree: Map, file: str) -> ContractError:
 def _worded(error: Any) -> tuple[str, str, str | None]:
     """Give the problem, what is allowed, and the key at fault where that is a key."""
     schema, value, keyword = _named(error), error.instance, error.validator
+    if keyword == "additionalProperties" or _has_unknown_key(schema, value):
+        return _unknown_key(schema, value)  # a slip in a key: what stands there says more than what is missing
     if keyword in ("required", "dependentRequired"):
         needed = error.validator_value
         if keyword == "dependentRequired":
             needed = [name for key, names in needed.items() if key in value for name in names]
         missing = next(name for name in needed if name not in value)
-        if schema.get("additionalProperties") is False and not value.keys() <= schema["properties"].keys():
-            return _unknown_key(schema, value)  # a slip in a key: the key that stands there says more
         return f"the key {missing!r} is missing", "", None
-    if keyword == "additionalProperties":
-        return _unknown_key(schema, value)
     if "propertyNames" in error.schema_path:
         return f"the key {value!r} does not belong here", _allowed(schema), value
     if keyword in ("oneOf", "not") and "title" not in schema:
@@ -93,6 +91,11 @@ def _worded(error: Any) -> tuple[str, str, str | None]:
     if "title" in schema:
         return f"{_shown(value)} is not {schema['title']}", _allowed(schema), None
     return _plainly(keyword, error.validator_value, value), _allowed(schema), None
+
+
+def _has_unknown_key(schema: dict[str, Any], value: Any) -> bool:
+    is_closed = schema.get("additionalProperties") is False and isinstance(value, dict)
+    return is_closed and not value.keys() <= schema["properties"].keys()
 
 
 def _unknown_key(schema: dict[str, Any], value: dict[str, Any]) -> tuple[str, str, str | None]:
@@ -125,14 +128,11 @@ def _article(name: str) -> str:
 def _allowed(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(str(word) for word in schema["enum"])
-    if "const" in schema:
-        return json.dumps(schema["const"])
-    options = [_allowed(option) for option in schema.get("anyOf", []) if "enum" in option]
     if examples := schema.get("examples"):
         return "such as " + ", ".join(text if isinstance(text, str) else json.dumps(text) for text in examples[:8])
-    if "pattern" in schema:
-        return f"the pattern {schema['pattern']}"
-    return ", ".join(options)
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    return f"the pattern {schema['pattern']}" if "pattern" in schema else ""
 
 
 def _shown(value: Any) -> str:

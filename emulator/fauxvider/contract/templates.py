@@ -139,7 +139,7 @@ class TemplateCompiler:
             values = look_up(scope)
             if not isinstance(values, Sequence) or isinstance(values, str | bytes):
                 return []
-            inner, out = dict(scope), []
+            inner, out = _fork(scope), []
             for element in values:
                 inner[bound] = element
                 value = render_item(inner)
@@ -216,6 +216,12 @@ def compile_template(tree: Any, *, views: Mapping[str, Any], where: Where | None
 def names_used(tree: Any, views: Mapping[str, Any]) -> set[str]:
     """Give every dotted name that a tree looks up, through views too: `{"job.id", "now"}`."""
     return TemplateCompiler(views).names(tree)
+
+
+def _fork(scope: Scope) -> dict[str, Any]:
+    """Copy a scope so that it can bind one more name; lazy scopes know how to stay lazy."""
+    fork = getattr(scope, "fork", None)
+    return dict(scope) if fork is None else fork()
 
 
 def _case_key(value: Any) -> str:

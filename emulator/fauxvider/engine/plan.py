@@ -18,6 +18,8 @@ __all__ = ["at_pointer", "draw_plan", "whole"]
 
 _MAX_SPAN = 30 * 86_400_000
 _MAX_SEED = 2**31 - 1
+_MAX_WHOLE = 2**63
+_NUMBERS = (int, float, Decimal)
 
 
 def draw_plan(
@@ -75,9 +77,11 @@ def _deadline(deadline: Deadline, body: Any) -> int | None:
 
 def whole(value: Any) -> int | None:
     """Give a JSON number as an integer, or None when it is none (or absurdly large)."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+    if value.__class__ is int:
+        return value if -_MAX_WHOLE <= value <= _MAX_WHOLE else None
+    if value is None or isinstance(value, bool) or not isinstance(value, _NUMBERS):
         return None
-    if value != value or abs(value) > 2**63:  # noqa: PLR0124 - NaN is the one value unlike itself
+    if value != value or abs(value) > _MAX_WHOLE:  # noqa: PLR0124 - NaN is the one value unlike itself
         return None
     return int(value)
 

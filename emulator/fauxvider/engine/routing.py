@@ -44,6 +44,10 @@ class Router:
 
     def match(self, method: str, path: str) -> Match | None:
         segments, params = _segments(path), dict[str, str]()
+        node = _straight(self._root, segments, params)
+        if node is not None and method in node.operations:
+            return Match(node.operations[method], params)
+        params.clear()
         node = _walk(self._root, segments, 0, params, method)
         if node is not None:
             return Match(node.operations[method], params)
@@ -62,6 +66,23 @@ def _child(node: _Node, segment: str) -> _Node:
     if segment.startswith("{") and segment.endswith("}"):
         return node.one.setdefault(segment[1:-1], _Node())
     return node.literal.setdefault(segment, _Node())
+
+
+def _straight(node: _Node, segments: list[str], params: dict[str, str]) -> _Node | None:
+    """Follow a path that leaves no choice at any segment; None as soon as there is one."""
+    for segment in segments:
+        child = node.literal.get(segment)
+        if child is not None:
+            if node.one or node.many:
+                return None
+            node = child
+        elif len(node.one) == 1 and not node.many and segment:
+            for name, one in node.one.items():
+                params[name] = segment
+                node = one
+        else:
+            return None
+    return node
 
 
 def _walk(node: _Node, segments: list[str], at: int, params: dict[str, str], method: str) -> _Node | None:

@@ -31,6 +31,7 @@ class Life:
     retries: int = 0
     runs: int = 0  # how often the client had it run again
     gone: int | None = None
+    is_reset: bool = False  # the client has set the rest of the record's life itself
     before_end: str = ""  # the canonical state that the end interrupted
 
     @property
@@ -73,41 +74,39 @@ def life_of(contract: Contract, record: Record) -> Life:
     for event in record.events:
         life = _after(contract, life, event)
     keeps = contract.operations[job.operation].keeps
-    if keeps is not None:
+    if keeps is not None and not life.is_reset:
         life.gone = _earlier(life.gone, life.ended + keeps)
     return life
 
 
 def _run(contract: Contract, plan: Plan, began: int) -> Life:
-    at, marks = began, []
+    at, started, marks = began, None, []
     for phase, lasts in zip(contract.phases, plan.phases, strict=False):
-        marks.append((at, phase.state))
+        state = phase.state
+        if started is None and state.canonical == "running":
+            started = at
+        marks.append((at, state))
         at += lasts
     life = Life(marks, began, at, contract.ends["succeeded"], "", plan.detail, plan.seed)
     if plan.failure:
-        failure = contract.failures[plan.failure]
-        if failure.after == "queued":
-            life.ended = next((at for at, state in marks if state.canonical == "running"), at)
+        if contract.failures[plan.failure].after == "queued":
+            life.ended = at if started is None else started
             life.marks = [mark for mark in marks if mark[0] < life.ended or mark[1].canonical == "queued"]
         life.end, life.failure = _end_of(contract, plan.failure), plan.failure
     for deadline, span in zip(contract.deadlines, plan.deadlines, strict=False):
         if span is not None:
-            _apply_deadline(contract, life, deadline, span)
+            _apply_deadline(contract, life, deadline, span, started)
     return life
 
 
-def _apply_deadline(contract: Contract, life: Life, deadline: Deadline, span: int) -> None:
-    started = next((at for at, state in life.marks if state.canonical == "running"), None)
+def _apply_deadline(contract: Contract, life: Life, deadline: Deadline, span: int, started: int | None) -> None:
+    limit = life.began + span
     if deadline.covers == "running":
         if started is None:
             return
         limit = started + span
-    elif deadline.covers == "queued":
-        limit = life.began + span
-        if started is not None and started <= limit:
-            return
-    else:
-        limit = life.began + span
+    elif deadline.covers == "queued" and started is not None and started <= limit:
+        return
     if not deadline.failure:
         life.gone = _earlier(life.gone, limit)
     elif life.ended > limit:
@@ -122,7 +121,7 @@ def _after(contract: Contract, life: Life, event: Event) -> Life:
         again.runs = life.runs + 1
         return again
     if event.kind == "ttl":
-        life.gone = event.at + event.number
+        life.gone, life.is_reset = event.at + event.number, True
     elif event.kind == "purged" and event.name == "gone":
         life.gone = event.at
         _cut(life, event.at, contract.ends["cancelled"], "")

@@ -66,13 +66,6 @@ class ProviderApp:
     def _place(self, scope: Message) -> tuple[Provider, str, str, str] | Reply:
         """Find provider, origin and the path that is left; or say what there is."""
         path: str = scope["path"]
-        for name, value in scope["headers"]:
-            if name == b"host":
-                real = self._hosts.get(value.partition(b":")[0].lower())
-                if real is not None:
-                    provider, origin = real
-                    return self.emulator.world(DEFAULT_WORLD).provider(provider), origin, path, "real"
-                break
         world_name = DEFAULT_WORLD
         if path.startswith("/w/"):
             world_name, slash, rest = path[3:].partition("/")
@@ -80,12 +73,22 @@ class ProviderApp:
         world = self.emulator.find_world(world_name)
         name, slash, rest = path[1:].partition("/")
         if world is None or name not in self.emulator.contracts:
-            return self._nothing_there(path)
+            return self._real_host(scope) or self._nothing_there(path)
         found = world.provider(name)
         if rest.startswith("~"):
             origin, slash, rest = rest[1:].partition("/")
             return found, origin, slash + rest, "local"
         return found, found.contract.api.name, slash + rest, "local"
+
+    def _real_host(self, scope: Message) -> tuple[Provider, str, str, str] | None:
+        """Understand a request to a provider's own host name: an exact match, or nothing."""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                real = self._hosts.get(value.partition(b":")[0].lower())
+                if real is not None:
+                    found = self.emulator.world(DEFAULT_WORLD).provider(real[0])
+                    return found, real[1], scope["path"], "real"
+        return None
 
     def _nothing_there(self, path: str) -> Reply:
         providers = {name: f"{self.emulator.settings.base_url}/{name}" for name in self.emulator.contracts}
@@ -116,9 +119,8 @@ async def _read(receive: Receive, limit: int) -> tuple[bytes, bool]:
 
 
 async def _send(send: Send, reply: Reply) -> None:
-    headers = reply.headers
-    if not any(name == b"content-length" for name, _ in headers):
-        headers = [*headers, (b"content-length", b"%d" % len(reply.body))]
+    length = len(reply.body) if reply.length is None else reply.length
+    headers = [*reply.headers, (b"content-length", b"%d" % length)]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 

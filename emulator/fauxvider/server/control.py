@@ -88,7 +88,7 @@ class _Control:
         return _answer(200, {"worlds": self.emulator.world_names()})
 
     async def make_world(self, request: Request) -> Response:
-        given = await _body(request)
+        given = {"seed": secrets.randbits(62), **await _body(request)}
         contracts = {name: file.resolve({}) for name, file in self.emulator.contracts.items()}
         options = read_options(given, contracts, defaults=self.emulator.defaults)
         name = given.get("name", secrets.token_hex(16))

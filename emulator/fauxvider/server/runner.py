@@ -25,7 +25,7 @@ import uvicorn
 from fauxvider.errors import FauxviderError, PortTakenError, UsageError
 from fauxvider.server.wire import WireSettings, protocol_class
 
-__all__ = ["RunSettings", "ServerThread", "Urls", "bind", "running", "serve"]
+__all__ = ["RunSettings", "ServerThread", "Site", "Urls", "bind", "bind_both", "running", "serve", "serve_bound"]
 
 T = TypeVar("T")
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
@@ -125,12 +125,14 @@ def _quiet_cancellations() -> Iterator[None]:
 
 def bind(host: str, port: int) -> socket.socket:
     """Listen on host and port (0: a free one); raises PortTakenError, or UsageError for a bad address."""
+    if not 0 <= port < 65536:
+        raise UsageError(f"cannot listen on {host}:{port}: a port is a number from 0 to 65535")
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
         )[0]
         sock = socket.socket(family, kind, socket.IPPROTO_TCP)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
     try:
         if os.name == "posix":
@@ -138,9 +140,9 @@ def bind(host: str, port: int) -> socket.socket:
         sock.bind(address)
         sock.listen(_BACKLOG)
         sock.setblocking(False)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         sock.close()
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        if error.errno == errno.EADDRINUSE:
             raise PortTakenError(f"port {port} on {host} is taken: choose another one, or 0 for a free one") from None
         raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
     return sock
@@ -162,7 +164,7 @@ def _wants_lifespan(app: object) -> bool:
     return bool(getattr(app, "wants_lifespan", hasattr(app, "router")))
 
 
-class _Site:
+class Site:
     """The servers over sockets that listen already."""
 
     def __init__(self, parts: _Parts, settings: RunSettings) -> None:
@@ -251,7 +253,24 @@ async def serve(
     ``ready`` is called with the addresses once both applications answer. Signals are caught only in
     the main thread; elsewhere cancel the task. Raises PortTakenError, UsageError, FauxviderError.
     """
-    site = _Site(_bind_both(app, control_app, host, port, control_port), settings or RunSettings())
+    site = bind_both(app, control_app, host, port, control_port, settings)
+    return await serve_bound(site, ready=lambda: ready(site.urls) if ready else None)
+
+
+def bind_both(
+    app: App,
+    control_app: App | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    control_port: int = 0,
+    settings: RunSettings | None = None,
+) -> Site:
+    """Take the ports, so that the addresses are known before anything is served."""
+    return Site(_bind_both(app, control_app, host, port, control_port), settings or RunSettings())
+
+
+async def serve_bound(site: Site, *, ready: Callable[[], None]) -> int:
+    """Serve what `bind_both` has bound until SIGINT or SIGTERM; give the signal's number."""
     caught: list[int] = []
 
     def stop(number: int) -> None:
@@ -259,7 +278,7 @@ async def serve(
         site.stop()
 
     with _signals(stop):
-        await site.serve(lambda: ready(site.urls) if ready else None)
+        await site.serve(ready)
     return caught[0] if caught else 0
 
 
@@ -298,7 +317,7 @@ class ServerThread:
         control_port: int = 0,
         settings: RunSettings | None = None,
     ) -> None:
-        self._site = _Site(_bind_both(app, control_app, host, port, control_port), settings or RunSettings())
+        self._site = Site(_bind_both(app, control_app, host, port, control_port), settings or RunSettings())
         self._started: Future[None] = Future()
         self._ended: Future[None] = Future()
         self._task: asyncio.Task[None] | None = None
@@ -321,6 +340,7 @@ class ServerThread:
     def call(self, coroutine: Coroutine[Any, Any, T], *, timeout_s: float | None = None) -> T:
         """Run a coroutine on the server's loop and wait for what it gives."""
         if self._task is None:
+            coroutine.close()
             raise UsageError("the server has not been started")
         return asyncio.run_coroutine_threadsafe(coroutine, self._task.get_loop()).result(timeout_s)
 

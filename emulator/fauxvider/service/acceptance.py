@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fauxvider.contract.model import Model
-from fauxvider.contract.templates import Lazy
 from fauxvider.engine.cost import price_of
 from fauxvider.engine.facts import Job, Plan, Record, Shape
 from fauxvider.engine.outputs import sniff
@@ -19,6 +18,7 @@ from fauxvider.service.wire import Rejection
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Call, Provider
+    from fauxvider.service.scopes import RequestScope
 
 __all__ = ["Prepared", "accept", "body_print", "draw_again", "prepare"]
 
@@ -73,18 +73,13 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
     return call.prepared
 
 
-def _scope(provider: Provider, call: Call, model: Model, number: int) -> dict[str, Any]:
-    return {
-        "body": call.body,
-        "input": call.input,
-        "param": Lazy(lambda: provider.parameters(model, call.input)),
-        "model": provider.compiled.model_scopes[model.name],
-        "mint": provider.mints(moment=call.moment, job=number, run=0, model=model.name, key=call.key),
-        "now": call.moment,
-    }
+def _scope(provider: Provider, call: Call, model: Model, number: int) -> RequestScope:
+    scope = provider.scope(call)
+    scope["mint"] = provider.mints(moment=call.moment, job=number, run=0, model=model.name, key=call.key)
+    return scope
 
 
-async def _shape(provider: Provider, call: Call, model: Model, scope: dict[str, Any]) -> Shape | Rejection:
+async def _shape(provider: Provider, call: Call, model: Model, scope: RequestScope) -> Shape | Rejection:
     sizes: dict[str, tuple[int, int]] = {}
     if model.output.size.kind in ("source", "aspect"):
         for value in pictures.source_values(model, scope):
@@ -177,5 +172,7 @@ def draw_again(provider: Provider, record: Record, *, runs: int) -> Plan:
         parts=(job.number, runs),
         scope=scope,
         shape=job.shape,
-        body=scope["body"].get(),
+        body=scope["body"],
+        failure=job.plan.failure if job.plan.detail else "",  # what failed for its input fails again
+        detail=job.plan.detail,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fauxvider.contract.model import Auth, Issue
-from fauxvider.contract.templates import Lazy, text_of
+from fauxvider.contract.model import Auth, Issue, Operation
+from fauxvider.contract.templates import text_of
 from fauxvider.engine.plan import at_pointer
-from fauxvider.gate import JsonRefusedError, parse_json, parse_query
+from fauxvider.gate import JsonRefusedError, parse_json
 from fauxvider.service import references
 from fauxvider.service.acceptance import body_print, prepare
 from fauxvider.service.wire import Rejection, Request, header_of
@@ -16,7 +16,7 @@ from fauxvider.service.wire import Rejection, Request, header_of
 if TYPE_CHECKING:
     from fauxvider.service.provider import Call, Provider
 
-__all__ = ["CHECKS", "issue_scope", "key_of"]
+__all__ = ["CHECKS", "Check", "checks_of", "issue_scope", "key_of"]
 
 Check = Callable[["Provider", "Call"], Awaitable[Rejection | None]]
 
@@ -85,8 +85,7 @@ async def check_scope(provider: Provider, call: Call) -> Rejection | None:
 async def check_model(provider: Provider, call: Call) -> Rejection | None:
     if not call.operation.model:
         return None
-    request = call.request
-    scope = {"path": request.params, "body": call.body, "query": Lazy(lambda: parse_query(request.query))}
+    scope = provider.scope(call)
     key = tuple([text_of(part(scope)) for part in call.operation.model])
     call.model = provider.compiled.models.get(key)
     if call.model is None:
@@ -104,13 +103,12 @@ async def check_owner(_provider: Provider, call: Call) -> Rejection | None:
 
 
 async def check_rate(provider: Provider, call: Call) -> Rejection | None:
-    factor = provider.world.options.limits
-    if factor is None:
+    if not provider.limits:
         return None
     for name in call.operation.limits:
         limit = provider.contract.limits[name]
-        caller = "|".join([_caller_part(call, part) for part in limit.per])
-        verdict = await provider.store.take(limit, caller, call.moment, count=int(limit.count * factor))
+        caller = "|".join([_CALLER[part](call) if part in _CALLER else _path_part(call, part) for part in limit.per])
+        verdict = await provider.store.take(limit, caller, call.moment, count=provider.limits[name])
         call.verdict = (name, verdict)
         if verdict.wait:
             return Rejection("rate", {"retry_after": -(-verdict.wait // 1000), "limit": {"count": verdict.count}})
@@ -119,15 +117,15 @@ async def check_rate(provider: Provider, call: Call) -> Rejection | None:
     return None
 
 
-def _caller_part(call: Call, part: str) -> str:
-    if part == "key":
-        return call.key
-    if part == "model":
-        return call.model.name if call.model else ""
-    if part == "operation":
-        return call.operation.name
-    if part == "path":
-        return call.request.path
+_CALLER: Mapping[str, Callable[[Call], str]] = {
+    "key": lambda call: call.key,
+    "model": lambda call: call.model.name if call.model else "",
+    "operation": lambda call: call.operation.name,
+    "path": lambda call: call.request.path,
+}
+
+
+def _path_part(call: Call, part: str) -> str:
     return call.request.params.get(part.removeprefix("path."), "")
 
 
@@ -166,7 +164,7 @@ async def check_idempotency(provider: Provider, call: Call) -> Rejection | None:
     key = header_of(call.request, rules.header.lower().encode("latin-1")) if rules else None
     if rules is None or not key:
         return None
-    call.intent = "|".join([*[_caller_part(call, part) for part in rules.per], provider.world.print_of(key)])
+    call.intent = "|".join([*[_CALLER[part](call) if part in _CALLER else _path_part(call, part) for part in rules.per], provider.world.print_of(key)])
     record = await provider.store.record_by_intent(call.intent)
     if record is None or record.job.accepted + rules.window <= call.moment:
         return None
@@ -187,9 +185,11 @@ async def check_schema(provider: Provider, call: Call) -> Rejection | None:
         return None
     if validator.is_valid(call.body):
         return None
-    issues = [issue_scope(provider, issue) for issue in validator.issues(call.body)]
+    found = validator.issues(call.body)
+    issues = [issue_scope(provider, issue) for issue in found]
     cause = _CAUSES.get(issues[0]["keyword"], "param_invalid")
-    if operation.on_invalid:
+    is_in_input = all(tuple(map(str, issue.path[: len(operation.input)])) == operation.input for issue in found)
+    if operation.on_invalid and is_in_input:
         call.failure, call.detail = operation.on_invalid, str(issues[0]["text"])
         return None
     return Rejection(cause, {"issue": issues[0], "issues": issues})
@@ -240,6 +240,23 @@ async def check_funds(provider: Provider, call: Call) -> Rejection | None:
     if is_short or (entry is not None and entry.state == "unfunded"):
         return Rejection("funds", {"cost": price, "account": provider.account_scope("")})
     return None
+
+
+def checks_of(operation: Operation) -> tuple[Check, ...]:
+    """Give the checks that an operation can fail, in the contract's order."""
+    is_submit = operation.kind == "submit"
+    needed = {
+        "model": bool(operation.model),
+        "scope": bool(operation.scope),
+        "owner": operation.owner,
+        "rate": bool(operation.limits),
+        "parse": operation.body != "none",
+        "idempotency": is_submit,
+        "schema": bool(operation.validators),
+        "references": is_submit,
+        "funds": is_submit,
+    }
+    return tuple(CHECKS[name] for name in operation.checks if needed.get(name, True))
 
 
 CHECKS: Mapping[str, Check] = {

@@ -8,9 +8,12 @@ from typing import Any
 from fauxvider.contract.model import Contract, Model, Operation, Url
 from fauxvider.engine.routing import Router
 from fauxvider.engine.urls import FileRoutes
+from fauxvider.service.checks import checks_of
 from fauxvider.service.scopes import model_scope
 
 __all__ = ["Compiled"]
+
+_OF_THE_JOB = frozenset({"job", "body", "input", "param", "model", "mint", "output", "outputs", "path", "item", "states"})
 
 
 class Compiled:
@@ -28,12 +31,31 @@ class Compiled:
         self.model_scopes: Mapping[str, Mapping[str, Any]] = {
             name: model_scope(model) for name, model in contract.models.items()
         }
+        self.checks = {
+            name: checks_of(operation)
+            for name, operation in contract.operations.items()
+        }
         self.states = [
             {"word": state.word, "is": state.canonical, "terminal": state.is_terminal}
             for state in contract.states.values()
         ]
         self.hosts = {origin.host: name for name, origin in contract.origins.items()}
 
-    def waits(self, operation: Operation) -> bool:
-        """Tell whether an answer of this operation may be held."""
-        return operation.waits is not None
+        self.lasting = {name for name, operation in contract.operations.items() if self._lasts(operation)}
+
+    def _lasts(self, operation: Operation) -> bool:
+        """Tell whether what a read shows of a finished job stays the same, byte for byte, however often it is asked.
+
+        It does when every name that is looked up belongs to the job, and no URL is signed anew.
+        """
+        contract = self.contract
+        if operation.kind != "read" or any(contract.limits[name].headers for name in operation.limits):
+            return False
+        names = {name for answer in operation.answers.values() for name in answer.names}
+        names |= {name for model in contract.models.values() for name in model.output.names}
+        roots = {name.partition(".")[0] for name in names}
+        url = self.urls.get("output")
+        is_signed_anew = url is not None and url.origin_moment == "issue" and bool(roots & {"output", "outputs"})
+        asked = {name.partition(".")[2] for name in names if name.startswith("mint.")}
+        is_fresh = any(contract.ids[name].scope == "request" for name in asked)
+        return roots <= _OF_THE_JOB and not is_signed_anew and not is_fresh

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from binascii import crc32
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fauxvider.contract.model import Url
 from fauxvider.engine import signing
@@ -16,6 +16,7 @@ from fauxvider.engine.urls import is_past, split_token
 from fauxvider.service.library import receive_upload
 from fauxvider.service.outputs import signing_key, split_base
 from fauxvider.service.pictures import picture_bytes, stand_in_bytes
+from fauxvider.service.scopes import RequestScope
 from fauxvider.service.wire import Rejection, Reply, Request, header_of
 
 if TYPE_CHECKING:
@@ -127,11 +128,7 @@ async def _asset(provider: Provider, groups: Mapping[str, str]) -> Asset | None:
 
 
 def _refuse(provider: Provider, rule: Url, cause: str, moment: int) -> Reply:
-    scope: dict[str, Any] = {
-        "now": moment,
-        "mint": provider.mints(moment=moment, request=provider.world.requests),
-        "url": {"lives_s": (rule.lives or 0) // 1000},
-    }
+    scope = RequestScope(provider, None, moment=moment)
     reply = provider.refuse(None, Rejection(rule.errors.get(cause, cause)), scope)
     reply.operation, reply.cause = rule.name, cause
     return reply
@@ -156,8 +153,7 @@ def _file_reply(request: Request, data: bytes, media_type: str) -> Reply:
         headers.append((b"content-range", b"bytes %d-%d/%d" % (span[0], span[1], len(data))))
         data, status = data[span[0] : span[1] + 1], 206
     if request.method == "HEAD":
-        headers.append((b"content-length", b"%d" % len(data)))
-        data = b""
+        return Reply(status, headers, b"", operation="file", length=len(data))
     return Reply(status, headers, data, operation="file")
 
 

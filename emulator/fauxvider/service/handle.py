@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from fauxvider.contract.model import Operation
 from fauxvider.engine.plan import at_pointer
 from fauxvider.engine.routing import Match
 from fauxvider.gate import JsonRefusedError, parse_json
 from fauxvider.service import jobs, library, lists
-from fauxvider.service.checks import CHECKS
 from fauxvider.service.files import serve_file
 from fauxvider.service.provider import Call, Provider
+from fauxvider.service.scopes import RequestScope
 from fauxvider.service.wire import Rejection, Reply, Request
 
 __all__ = ["KINDS", "handle"]
@@ -71,8 +70,8 @@ async def _operate(provider: Provider, request: Request, moment: int) -> tuple[R
     operation = match.operations[0] if len(match.operations) == 1 else _fitting(match.operations, request)
     call = Call(request, operation, moment, provider.world.requests)
     try:
-        for name in operation.checks:
-            rejection = await CHECKS[name](provider, call)
+        for check in provider.checks[operation.name]:
+            rejection = await check(provider, call)
             if rejection is not None:
                 return provider.refuse(call, rejection), call.key
         return await KINDS[operation.kind](provider, call), call.key
@@ -82,7 +81,7 @@ async def _operate(provider: Provider, request: Request, moment: int) -> tuple[R
 
 
 def _unrouted(provider: Provider, match: Match | None, moment: int) -> Reply:
-    scope: dict[str, Any] = {"now": moment, "mint": provider.mints(moment=moment, request=provider.world.requests)}
+    scope = RequestScope(provider, None, moment=moment)
     if match is None:
         return provider.refuse(None, Rejection("path_unknown"), scope)
     reply = provider.refuse(None, Rejection("method_unknown"), scope)

@@ -37,8 +37,23 @@ async def submit(provider: Provider, call: Call) -> Reply:
 
 def _view(provider: Provider, call: Call, record: Record, moment: int, outcome: str) -> Reply:
     life = provider.life(record)
-    scope = provider.job_scope(record, moment=moment, site=call.request.site, base=provider.scope(call), life=life)
-    return provider.answer(call, outcome or scope["job"].state, scope, state=scope["job"].state, job=record.job.id)
+    scope = provider.job_scope(record, moment=moment, site=call.request.site, call=call, life=life)
+    state = scope["job"].state
+    return provider.answer(call, outcome or state, scope, state=state, job=record.job.id)
+
+
+def _read_view(provider: Provider, call: Call, record: Record, moment: int) -> Reply:
+    """Show a job; what a finished one looks like is worked out once."""
+    life = provider.life(record)
+    if moment < life.ended or call.operation.name not in provider.compiled.lasting:
+        return _view(provider, call, record, moment, "")
+    key = (record.job.id, call.operation.name, call.request.site)
+    known = provider.shown.get(key)
+    if known is not None and known[0] is life:
+        return known[1]
+    reply = _view(provider, call, record, moment, "")
+    provider.shown[key] = (life, reply)
+    return reply
 
 
 def _hold_span(call: Call, waits: Waits) -> int | None | Rejection:
@@ -106,7 +121,7 @@ async def find(provider: Provider, call: Call) -> Record | None:
     if record is None or (call.model is not None and record.job.model != call.model.name):
         return None
     gone = provider.life(record).gone
-    if gone is not None and call.moment > gone:
+    if gone is not None and call.moment >= gone:
         return None
     if record.job.accepted + provider.contract.visible_after > call.moment:
         return None
@@ -132,7 +147,7 @@ async def read(provider: Provider, call: Call) -> Reply:
         if isinstance(held, Rejection):
             return provider.refuse(call, held)
         record, moment = held
-    return _view(provider, call, record, moment, "")
+    return _read_view(provider, call, record, moment)
 
 
 async def _extend(provider: Provider, call: Call, record: Record) -> Record:
@@ -154,7 +169,7 @@ async def stream(provider: Provider, call: Call) -> Reply:
         if isinstance(held, Rejection):
             return provider.refuse(call, held)
         record, moment = held
-    scope = provider.job_scope(record, moment=moment, site=call.request.site, base=provider.scope(call))
+    scope = provider.job_scope(record, moment=moment, site=call.request.site, call=call)
     # None of the catalogue's handlers yields: their streams are empty, with the true status.
     scope["chunks"] = []
     return provider.answer(call, "ok", scope, job=record.job.id)
@@ -186,7 +201,7 @@ async def retry(provider: Provider, call: Call) -> Reply:
     if snap.state not in call.operation.from_states:
         if "refused" in call.operation.answers:
             return _view(provider, call, record, call.moment, "refused")
-        scope = provider.job_scope(record, moment=call.moment, site=call.request.site, base=provider.scope(call))
+        scope = provider.job_scope(record, moment=call.moment, site=call.request.site, call=call)
         return provider.refuse(call, Rejection("job_state", {"asked": snap.status}), scope)
     plan = draw_again(provider, record, runs=life.runs + 1)
     record = await provider.add_event(record, Event(call.moment, "retried", plan=plan))

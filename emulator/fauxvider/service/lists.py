@@ -82,15 +82,15 @@ async def listing(provider: Provider, call: Call) -> Reply:
 
 
 async def _rows(provider: Provider, call: Call) -> list[tuple[int, Mapping[str, Any]]]:
-    base, item = provider.scope(call), call.operation.item
+    item = call.operation.item
     rows = []
     async for record in provider.store.records():
         life = provider.life(record)
-        if life.gone is not None and call.moment > life.gone:
+        if life.gone is not None and call.moment >= life.gone:
             continue
         if call.model is not None and record.job.model != call.model.name:
             continue
-        scope = provider.job_scope(record, moment=call.moment, site=call.request.site, base=base, life=life)
+        scope = provider.job_scope(record, moment=call.moment, site=call.request.site, call=call, life=life)
         rows.append((record.job.number, item(scope) if item else {"id": record.job.id}))
     return rows
 
@@ -147,7 +147,7 @@ async def history(provider: Provider, call: Call) -> Reply:
 
 
 def _deliveries_reply(provider: Provider, call: Call, record: Record, delivery_id: str = "") -> Reply:
-    scope = provider.job_scope(record, moment=call.moment, site=call.request.site, base=provider.scope(call))
+    scope = provider.job_scope(record, moment=call.moment, site=call.request.site, call=call)
     scope["deliveries"] = deliveries.delivery_scopes(provider, record)
     scope["delivery"] = next((one for one in scope["deliveries"] if one["id"] == delivery_id), None)
     return provider.answer(call, "ok", scope, job=record.job.id)

@@ -10,12 +10,13 @@ from fauxvider.engine import signing
 from fauxvider.engine.facts import Asset, Job, Record, Shape
 from fauxvider.engine.outputs import MEDIA_TYPES, format_of, size_of
 from fauxvider.engine.plan import whole
-from fauxvider.engine.timeline import Life, snapshot_at
+from fauxvider.engine.timeline import snapshot_at
 from fauxvider.engine.urls import token_serial
 from fauxvider.service.wire import Rejection
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Provider
+    from fauxvider.service.scopes import JobScope
 
 __all__ = ["OutputScope", "asset_scope", "file_keys", "output_list", "shape_of", "url_of"]
 
@@ -25,15 +26,11 @@ MAX_PICTURES = 16
 class OutputScope:
     """`{output.*}` and the items of `outputs`; the URL is signed when it is looked at."""
 
-    __slots__ = ("_site", "_life", "_moment", "_provider", "_record", "_scope", "format", "ext", "height", "key",
-                 "media_type", "number", "width")  # fmt: skip
+    __slots__ = ("_scope", "ext", "format", "height", "key", "media_type", "number", "width")
 
-    def __init__(
-        self, provider: Provider, record: Record, life: Life, *, moment: int, site: str, scope: Scope, number: int
-    ) -> None:
-        job = record.job
-        self._provider, self._record, self._life = provider, record, life
-        self._moment, self._site, self._scope = moment, site, scope
+    def __init__(self, scope: JobScope, number: int) -> None:
+        provider, job = scope.provider, scope.record.job
+        self._scope = scope
         self.number = number
         self.width, self.height, self.format = job.shape.width, job.shape.height, job.shape.format
         model = provider.contract.models[job.model]
@@ -43,12 +40,15 @@ class OutputScope:
 
     @property
     def url(self) -> str | None:
-        rule = self._provider.compiled.urls.get("output")
+        provider = self._scope.provider
+        rule = provider.compiled.urls.get("output")
         if rule is None:
             return None
-        scope = {**self._scope, "file": _file_scope(self._provider, self._record.job, self), "output": self}
-        issued = self._life.ended if rule.origin_moment == "end" else self._moment
-        return url_of(self._provider, rule, scope, issued=issued, site=self._site)
+        scope = self._scope.fork()
+        scope["output"] = self
+        scope["file"] = _file_scope(provider, self._scope.record.job, self)
+        issued = self._scope.life.ended if rule.origin_moment == "end" else self._scope.moment
+        return url_of(provider, rule, scope, issued=issued, site=self._scope.site)
 
 
 def _file_scope(provider: Provider, job: Job, output: OutputScope) -> Mapping[str, Any]:
@@ -60,16 +60,11 @@ def _file_scope(provider: Provider, job: Job, output: OutputScope) -> Mapping[st
     }
 
 
-def output_list(
-    provider: Provider, record: Record, life: Life, *, moment: int, site: str, scope: Scope
-) -> list[OutputScope]:
+def output_list(scope: JobScope) -> list[OutputScope]:
     """Give the finished pictures; none before success."""
-    if moment < life.ended or not life.succeeds:
+    if scope.moment < scope.life.ended or not scope.life.succeeds:
         return []
-    return [
-        OutputScope(provider, record, life, moment=moment, site=site, scope=scope, number=number)
-        for number in range(1, record.job.shape.count + 1)
-    ]
+    return [OutputScope(scope, number) for number in range(1, scope.record.job.shape.count + 1)]
 
 
 def url_of(

@@ -11,23 +11,23 @@ from decimal import Decimal
 from typing import Any
 
 from fauxvider.contract.model import Contract, Model, Operation
-from fauxvider.contract.templates import Lazy
 from fauxvider.engine.facts import Asset, Charge, Event, Record
 from fauxvider.engine.limits import Verdict
 from fauxvider.engine.plan import at_pointer
-from fauxvider.engine.timeline import Life, Snapshot, life_of, snapshot_at
+from fauxvider.engine.timeline import Life, life_of
 from fauxvider.errors import UsageError
-from fauxvider.gate import parse_json, parse_query
 from fauxvider.ports import Clock, Store
-from fauxvider.service import deliveries, encoding, outputs
+from fauxvider.service import deliveries, encoding
 from fauxvider.service.acceptance import Prepared
 from fauxvider.service.compiled import Compiled
-from fauxvider.service.scopes import MintScope
+from fauxvider.service.scopes import JobScope, MintScope, RequestScope
 from fauxvider.service.settings import Settings
 from fauxvider.service.wire import Rejection, Reply, Request
 from fauxvider.service.world import Due, World
 
 __all__ = ["Call", "Provider"]
+
+_MAX_KNOWN = 2048  # lives and finished answers that are kept at hand; any can be made again
 
 
 @dataclass(slots=True)
@@ -71,6 +71,13 @@ class Provider:
         self.start_balance = world.options.balances.get(self.name, self.contract.account.balance)
         self.used = Decimal(0)
         self._used_by_job: dict[str, Decimal] = {}
+        self._lives: dict[str, tuple[tuple[Event, ...], Life]] = {}
+        self.shown: dict[tuple[str, str, str], tuple[Life, Reply]] = {}
+        self.checks = compiled.checks
+        factor = world.options.limits
+        self.limits: Mapping[str, int] = {
+            name: int(limit.count * factor) for name, limit in self.contract.limits.items() if factor is not None
+        }
 
     @property
     def name(self) -> str:
@@ -97,34 +104,12 @@ class Provider:
 
     # --- scopes ---------------------------------------------------------------------------
 
-    def scope(self, call: Call) -> dict[str, Any]:
+    def scope(self, call: Call) -> RequestScope:
         """Give the names that any answer to this request may use."""
-        request = call.request
-        return {
-            "path": request.params,
-            "query": Lazy(lambda: parse_query(request.query)),
-            "header": Lazy(lambda: {key.decode("latin-1"): value.decode("latin-1") for key, value in request.headers}),
-            "now": call.moment,
-            "body": call.body,
-            "input": call.input,
-            "param": Lazy(lambda: self.parameters(call.model, call.input)),
-            "model": None if call.model is None else self.compiled.model_scopes[call.model.name],
-            "key": {"name": call.key_name},
-            "account": Lazy(lambda: self.account_scope("")),
-            "states": self.compiled.states,
-            "mint": self.mints(
-                moment=call.moment, request=call.number, key=call.key, model=call.model.name if call.model else ""
-            ),
-        }
+        return RequestScope(self, call, moment=call.moment)
 
     def mints(self, *, moment: int, **owners: int | str) -> MintScope:
         return MintScope(self.contract, self.mint, moment=moment, **owners)
-
-    def parameters(self, model: Model | None, given: Any) -> Any:
-        """Give the model input with the schema's defaults filled in."""
-        if model is None or not isinstance(given, dict):
-            return given
-        return {**model.defaults, **given}
 
     def account_scope(self, job_id: str) -> Mapping[str, Any]:
         own = self._used_by_job.get(job_id, Decimal(0))
@@ -135,52 +120,27 @@ class Provider:
             "unit": self.contract.account.unit,
         }
 
-    def snapshot(self, record: Record, life: Life, moment: int) -> Snapshot:
-        return snapshot_at(self.contract, life, record.job, moment)
-
     def life(self, record: Record) -> Life:
-        return life_of(self.contract, record)
+        """Give a job's life; it is worked out again when something has happened to the job."""
+        known = self._lives.get(record.job.id)
+        if known is not None and known[0] is record.events:
+            return known[1]
+        if len(self._lives) >= _MAX_KNOWN:
+            self._lives.clear()
+            self.shown.clear()
+        life = life_of(self.contract, record)
+        self._lives[record.job.id] = (record.events, life)
+        return life
 
     def job_scope(
-        self,
-        record: Record,
-        *,
-        moment: int,
-        site: str,
-        base: Mapping[str, Any] | None = None,
-        life: Life | None = None,
-    ) -> dict[str, Any]:
+        self, record: Record, *, moment: int, site: str, call: Call | None = None, life: Life | None = None
+    ) -> JobScope:
         """Give the names of a job as it is at `moment`, over those of the request at hand."""
-        job = record.job
-        life = life or self.life(record)
-        snap = snapshot_at(self.contract, life, job, moment)
-        model = self.contract.models[job.model]
-        operation = self.contract.operations[job.operation]
-        body = Lazy(lambda: parse_json(job.body) if job.body else None)
-        given = Lazy(lambda: at_pointer(body.get(), operation.input))
-        scope: dict[str, Any] = dict(base) if base else {"now": moment, "states": self.compiled.states}
-        scope["job"] = snap
-        scope["body"] = body
-        scope["input"] = given
-        scope["param"] = Lazy(lambda: self.parameters(model, given.get()))
-        scope["model"] = self.compiled.model_scopes[model.name]
-        scope["account"] = Lazy(lambda: self.account_scope(job.id))
-        scope["mint"] = self.mints(
-            moment=job.accepted, job=job.number, run=life.runs, model=model.name, key=job.key, request=job.request
-        )
-        scope["outputs"] = Lazy(lambda: outputs.output_list(self, record, life, moment=moment, site=site, scope=scope))
-        scope["output"] = Lazy(lambda: next(iter(scope["outputs"].get()), None))
-        if snap.failure_name:
-            scope["issue"] = {"text": life.detail}
-            failure = self.contract.failures[snap.failure_name]
-            snap.failure = {name: value(scope) for name, value in failure.values.items()}
-        if snap.state == "succeeded":
-            snap.result = model.output.result(scope)
-        return scope
+        return JobScope(self, record, life or self.life(record), moment=moment, site=site, call=call)
 
     # --- answers --------------------------------------------------------------------------
 
-    def answer(self, call: Call, outcome: str, scope: Mapping[str, Any], *, state: str = "", job: str = "") -> Reply:
+    def answer(self, call: Call, outcome: str, scope: RequestScope, *, state: str = "", job: str = "") -> Reply:
         """Give the contract's answer for an outcome (or the canonical state), falling back to `ok`."""
         answers = call.operation.answers
         answer = answers.get(outcome) or answers.get(state) or answers["ok"]
@@ -190,10 +150,11 @@ class Provider:
             return reply
         return encoding.reply(answer, scope, operation=call.operation.name, job=job, more=self.limit_headers(call))
 
-    def refuse(self, call: Call | None, rejection: Rejection, scope: Mapping[str, Any] | None = None) -> Reply:
+    def refuse(self, call: Call | None, rejection: Rejection, scope: RequestScope | None = None) -> Reply:
         """Give a refusal its face from the contract."""
         face = self.contract.errors[rejection.cause]
-        names = dict(scope) if scope is not None else (self.scope(call) if call else {"now": self.clock.now()})
+        moment = call.moment if call else self.clock.now()
+        names = RequestScope(self, call, moment=moment) if scope is None else scope.fork()
         names.update(rejection.extra)
         reply = encoding.error_reply(face, names, more=self.limit_headers(call) if call else ())
         reply.operation = call.operation.name if call else ""
@@ -226,6 +187,8 @@ class Provider:
         life = self.life(record)
         if life.ended != moment or any(delivery.automatic and delivery.created == moment for delivery in record.deliveries):
             return
+        if life.gone is not None and life.gone < moment:
+            return  # removed before its end: nobody is charged or called for it
         job = record.job
         self.world.journal.add(moment, "ended", ("provider", "job", "state"), (self.name, job.id, life.end.word))
         if life.end.canonical in self.contract.account.charge and job.price:

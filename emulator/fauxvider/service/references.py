@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fauxvider.contract.model import AssetRules
-from fauxvider.contract.templates import Lazy
 from fauxvider.gate import dump_json
 from fauxvider.service import library, pictures
 from fauxvider.service.acceptance import body_print
@@ -42,12 +41,7 @@ async def check(provider: Provider, call: Call) -> Rejection | None:
 
 
 def _named(provider: Provider, call: Call, rules: AssetRules) -> list[str]:
-    scope = {
-        "body": call.body,
-        "input": call.input,
-        "param": Lazy(lambda: provider.parameters(call.model, call.input)),
-        "model": None,
-    }
+    scope = provider.scope(call)
     found: list[str] = []
     for template in rules.fields:
         value = template(scope)

@@ -1,14 +1,22 @@
-"""The names that templates see (section 12 of the language), each computed only when used."""
+"""The names that templates see (section 12 of the language), each made when a template first asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from fauxvider.contract.model import Contract, Model
 from fauxvider.engine.minting import Mint
+from fauxvider.engine.plan import at_pointer
+from fauxvider.engine.timeline import Life, snapshot_at
+from fauxvider.gate import parse_json, parse_query
+from fauxvider.service import outputs
 
-__all__ = ["MintScope", "model_scope"]
+if TYPE_CHECKING:
+    from fauxvider.engine.facts import Record
+    from fauxvider.service.provider import Call, Provider
+
+__all__ = ["JobScope", "MintScope", "RequestScope", "model_scope"]
 
 _PARTS = {"run": ("job", "run"), "output": ("job", "output"), "attempt": ("delivery", "attempt"), "world": ()}
 
@@ -36,6 +44,140 @@ class MintScope:
         owners = self._owners
         parts = _PARTS.get(kind.scope, (kind.scope,))
         return self._mint.value(kind, *[owners.get(part, 0) for part in parts], moment=self._moment)
+
+
+class RequestScope(dict[str, Any]):
+    """The names of a request. `call` is None for what no request asked for (an expired URL, a callback)."""
+
+    __slots__ = ("call", "moment", "provider")
+
+    def __init__(self, provider: Provider, call: Call | None, *, moment: int) -> None:
+        self.provider = provider
+        self.call = call
+        self.moment = moment
+
+    def __missing__(self, name: str) -> Any:
+        make = _MAKERS.get(name)
+        value = self[name] = make(self) if make is not None else None
+        return value
+
+    def fork(self) -> RequestScope:
+        """Give a copy that can bind further names."""
+        made = RequestScope(self.provider, self.call, moment=self.moment)
+        made.update(self)
+        return made
+
+
+class JobScope(RequestScope):
+    """The names of a job as it is at `moment`, and those of the request at hand, if there is one."""
+
+    __slots__ = ("life", "record", "site")
+
+    def __init__(
+        self, provider: Provider, record: Record, life: Life, *, moment: int, site: str, call: Call | None = None
+    ) -> None:
+        super().__init__(provider, call, moment=moment)
+        self.record = record
+        self.life = life
+        self.site = site
+
+    def __missing__(self, name: str) -> Any:
+        make = _JOB_MAKERS.get(name)
+        if make is None:
+            return super().__missing__(name)
+        value = self[name] = make(self)
+        return value
+
+    def fork(self) -> JobScope:
+        made = JobScope(
+            self.provider, self.record, self.life, moment=self.moment, site=self.site, call=self.call
+        )
+        made.update(self)
+        return made
+
+
+def _parameters(scope: RequestScope) -> Any:
+    """Give the model input with the schema's defaults filled in."""
+    given, call = scope["input"], scope.call
+    model = scope.provider.contract.models[scope.record.job.model] if isinstance(scope, JobScope) else None
+    if model is None and call is not None:
+        model = call.model
+    return {**model.defaults, **given} if model is not None and isinstance(given, dict) else given
+
+
+def _request_mints(scope: RequestScope) -> MintScope:
+    call, provider = scope.call, scope.provider
+    if call is None:
+        return provider.mints(moment=scope.moment, request=provider.world.requests)
+    model = call.model.name if call.model else ""
+    return provider.mints(moment=scope.moment, request=call.number, key=call.key, model=model)
+
+
+def _headers(scope: RequestScope) -> dict[str, str]:
+    pairs = scope.call.request.headers if scope.call else []
+    return {key.decode("latin-1"): value.decode("latin-1") for key, value in pairs}
+
+
+def _model(scope: RequestScope) -> Any:
+    call = scope.call
+    return None if call is None or call.model is None else scope.provider.compiled.model_scopes[call.model.name]
+
+
+_MAKERS: Mapping[str, Callable[[RequestScope], Any]] = {
+    "path": lambda scope: scope.call.request.params if scope.call else {},
+    "query": lambda scope: parse_query(scope.call.request.query) if scope.call else {},
+    "header": _headers,
+    "now": lambda scope: scope.moment,
+    "body": lambda scope: scope.call.body if scope.call else None,
+    "input": lambda scope: scope.call.input if scope.call else None,
+    "param": _parameters,
+    "model": _model,
+    "key": lambda scope: {"name": scope.call.key_name if scope.call else ""},
+    "account": lambda scope: scope.provider.account_scope(""),
+    "states": lambda scope: scope.provider.compiled.states,
+    "mint": _request_mints,
+}
+
+
+def _job(scope: JobScope) -> Any:
+    provider = scope.provider
+    contract, job = provider.contract, scope.record.job
+    snap = snapshot_at(contract, scope.life, job, scope.moment)
+    # Failure values and results may look at the job itself, so it is there before they are.
+    scope["job"] = snap
+    if snap.failure_name:
+        scope["issue"] = {"text": scope.life.detail}
+        failure = contract.failures[snap.failure_name]
+        snap.failure = {name: value(scope) for name, value in failure.values.items()}
+    if snap.state == "succeeded":
+        snap.result = contract.models[job.model].output.result(scope)
+    return snap
+
+
+def _job_mints(scope: JobScope) -> MintScope:
+    job = scope.record.job
+    return scope.provider.mints(
+        moment=job.accepted, job=job.number, run=scope.life.runs, model=job.model, key=job.key, request=job.request
+    )
+
+
+def _job_body(scope: JobScope) -> Any:
+    body = scope.record.job.body
+    return parse_json(body) if body.strip() else {}
+
+
+_JOB_MAKERS: Mapping[str, Callable[[JobScope], Any]] = {
+    "job": _job,
+    "body": _job_body,
+    "input": lambda scope: at_pointer(
+        scope["body"], scope.provider.contract.operations[scope.record.job.operation].input
+    ),
+    "model": lambda scope: scope.provider.compiled.model_scopes[scope.record.job.model],
+    "account": lambda scope: scope.provider.account_scope(scope.record.job.id),
+    "mint": _job_mints,
+    "outputs": outputs.output_list,
+    "output": lambda scope: next(iter(scope["outputs"]), None),
+}
 
 
 def model_scope(model: Model) -> Mapping[str, Any]:

@@ -36,6 +36,7 @@ class Reply:
     operation: str = ""
     job: str = ""
     cause: str = ""
+    length: int | None = None  # the body's, where the body itself is not sent (HEAD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ class Fit:
     per_step_ms: float
     megapixels: bool
     rms_ms: float
-    worst: float  # largest error, as a share of the measured time
+    typical: float  # root mean square of the errors, as shares of the measured times
+    worst: float  # the largest of these shares
     samples: int
 
     def at(self, sample: Sample) -> float:
@@ -118,14 +119,14 @@ def _recipe(pipeline: str, width: int, height: int, steps: int, strength: float 
 
 
 def fit(samples: Sequence[Sample]) -> Fit:
-    """Fit both laws by least squares, with and without megapixels, and give the closer one.
+    """Fit both laws by least squares of relative errors, with and without megapixels, and give the closer one.
 
     Raises RenderError when the samples do not tell base from steps.
     """
     fits = [found for by_size in (False, True) if (found := _fit(samples, by_size=by_size))]
     if not fits:
         raise RenderError("a fit needs samples with at least two different amounts of work")
-    return min(fits, key=lambda found: found.rms_ms)
+    return min(fits, key=lambda found: found.typical)
 
 
 def _fit(samples: Sequence[Sample], *, by_size: bool) -> Fit | None:
@@ -133,26 +134,34 @@ def _fit(samples: Sequence[Sample], *, by_size: bool) -> Fit | None:
     if len(set(works)) < 2:
         return None
     times = [sample.execution_ms for sample in samples]
-    base, slope = _line(works, times)
+    # Relative errors: or the largest pictures alone would decide.
+    weights = [1 / (time * time) for time in times]
+    base, slope = _line(works, times, weights)
     if base < 0:  # a span cannot be negative: the best line through 0
-        base, slope = 0.0, sum(x * y for x, y in zip(works, times, strict=True)) / sum(x * x for x in works)
+        base, slope = 0.0, _sum(weights, works, times) / _sum(weights, works, works)
     errors = [base + slope * work - time for work, time in zip(works, times, strict=True)]
+    shares = [abs(error) / time for error, time in zip(errors, times, strict=True)]
     return Fit(
         base_ms=base,
         per_step_ms=slope,
         megapixels=by_size,
         rms_ms=fmean(error * error for error in errors) ** 0.5,
-        worst=max(abs(error) / time for error, time in zip(errors, times, strict=True)),
+        typical=fmean(share * share for share in shares) ** 0.5,
+        worst=max(shares),
         samples=len(samples),
     )
 
 
-def _line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
-    middle_x, middle_y = fmean(xs), fmean(ys)
-    slope = sum((x - middle_x) * (y - middle_y) for x, y in zip(xs, ys, strict=True)) / sum(
-        (x - middle_x) ** 2 for x in xs
-    )
+def _line(xs: Sequence[float], ys: Sequence[float], weights: Sequence[float]) -> tuple[float, float]:
+    whole = sum(weights)
+    middle_x, middle_y = (sum(w * v for w, v in zip(weights, values, strict=True)) / whole for values in (xs, ys))
+    away = [x - middle_x for x in xs]
+    slope = _sum(weights, away, [y - middle_y for y in ys]) / _sum(weights, away, away)
     return middle_y - slope * middle_x, slope
+
+
+def _sum(weights: Sequence[float], xs: Sequence[float], ys: Sequence[float]) -> float:
+    return sum(w * x * y for w, x, y in zip(weights, xs, ys, strict=True))
 
 
 def _work(sample: Sample, *, by_size: bool) -> float:
@@ -172,6 +181,6 @@ def report(pipeline: str, samples: Iterable[Sample], law: Fit) -> str:
     by = " x megapixels" if law.megapixels else ""
     lines.append(
         f"fit: {law.base_ms:.1f} ms + {law.per_step_ms:.2f} ms x steps{by}; "
-        f"error {law.rms_ms:.1f} ms (rms), at most {law.worst:.0%}, over {law.samples} samples"
+        f"error {law.typical:.0%} (rms; {law.rms_ms:.1f} ms), at most {law.worst:.0%}, over {law.samples} samples"
     )
     return "\n".join(lines)

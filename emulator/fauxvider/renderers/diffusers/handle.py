@@ -211,7 +211,7 @@ class DiffusersRenderer:
         try:
             async with asyncio.timeout(self.options.deadline_s):
                 while (message := await worker.read()) is not None:
-                    if self._hear(job, message, worker):
+                    if await self._hear(job, message, worker):
                         return
             kind: FailureKind = "killed"
             detail = "the rendering worker died"
@@ -230,7 +230,7 @@ class DiffusersRenderer:
         else:
             self._fail(job, kind, detail)
 
-    def _hear(self, job: _Job, message: Message, worker: WorkerProcess) -> bool:
+    async def _hear(self, job: _Job, message: Message, worker: WorkerProcess) -> bool:
         """Take one message; True when the job is over."""
         if isinstance(message, Taken):
             job.started = self._now()
@@ -244,11 +244,11 @@ class DiffusersRenderer:
             self._fail(job, message.kind, message.detail, message.execution_ms)
             return True
         if isinstance(message, Done):
-            self._succeed(job, message, worker)
+            await self._succeed(job, message, worker)
             return True
         return False
 
-    def _succeed(self, job: _Job, done: Done, worker: WorkerProcess) -> None:
+    async def _succeed(self, job: _Job, done: Done, worker: WorkerProcess) -> None:
         ready = worker.ready
         report = Report(
             pipeline=job.recipe.pipeline,
@@ -266,7 +266,7 @@ class DiffusersRenderer:
             versions=ready.versions if ready else {},
         )
         if self._results is not None:
-            self._results.put(job.recipe.key(), done.blobs[0], report)
+            await asyncio.to_thread(self._results.put, job.recipe.key(), done.blobs[0], report)
         self._finish(job, Rendered(job.job_id, _finished(job.recipe, done.blobs[0], report), report))
 
     def _replay(self, job: _Job) -> None:

@@ -74,7 +74,8 @@ def call_for(job: Render, *, tiny: bool, max_side: int | None) -> Call:
     width, height = rendered_size(job.width, job.height, max_side)
     steps = pipeline.steps if job.steps is None else max(1, job.steps)
     values: dict[str, Any] = {
-        "prompt": job.prompt,
+        # Tokenizers refuse a lone surrogate, which JSON can carry.
+        "prompt": job.prompt.encode("utf-8", "replace").decode("utf-8"),
         "width": width,
         "height": height,
         "num_inference_steps": steps,

@@ -124,7 +124,10 @@ class Studio:
         size = (job.width, job.height)
         kinds = job.sources[: PIPELINES[job.pipeline].most_sources]
         pictures = [_source(kind, label, blob, size) for (kind, label), blob in zip(kinds, job.blobs, strict=False)]
-        return call, [fit(picture, size) if call.steps == 0 else _shrunk(picture, side) for picture in pictures]
+        if call.steps == 0:
+            return call, [fit(picture, size) for picture in pictures]
+        # The tiny models find a reference's colours by place, so it must be as large as the picture.
+        return call, [fit(picture, call.rendered) if loaded.tiny else _shrunk(picture, side) for picture in pictures]
 
     def run(self, job: Render, call: Call, pictures: list[Image.Image], on_step: OnStep) -> Image.Image:
         """Call the pipeline. ``on_step`` hears (step, total) and may raise to stop it."""
@@ -163,10 +166,14 @@ class Studio:
             return True
         return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
-    def recover(self) -> None:
-        """Make the pipelines ready again after a job that broke off."""
+    def free_hooks(self) -> None:
+        """Undo what a pipeline had no chance to undo when a job broke off."""
         for loaded in self._loaded.values():
             loaded.pipe.maybe_free_model_hooks()
+
+    def recover(self) -> None:
+        """Make room again after a job that failed; takes a quarter of a second."""
+        self.free_hooks()
         gc.collect()
         if self.device == "cuda":
             torch.cuda.empty_cache()

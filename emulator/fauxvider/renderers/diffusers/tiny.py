@@ -7,6 +7,7 @@ like are set by hand (``weights``); the text encoders stay random.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -14,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from fauxvider.renderers.diffusers.libraries import diffusers, tokenizers, torch, transformers
-from fauxvider.renderers.diffusers.weights import LATENT_SCALE, keep_pictures, mark_padding, paint
+from fauxvider.renderers.diffusers.weights import LATENT_SCALE, keep_pictures, listen_closely, mark_padding, paint
 
-__all__ = ["FOLDERS", "RECIPE_VERSION", "build", "ensure_built"]
+__all__ = ["FOLDERS", "build", "ensure_built"]
 
-RECIPE_VERSION = 1
 FOLDERS = ("flux", "flux2-klein", "flux2")
 _SPECIALS = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<bos>", "eos_token": "<eos>"}
 _SEED = 20_260_101
@@ -29,8 +29,7 @@ def ensure_built(cache: Path) -> Path:
 
     Two processes may build at once: each works in a folder of its own and the first rename wins.
     """
-    name = f"tiny-{RECIPE_VERSION}-diffusers-{diffusers.__version__}-transformers-{transformers.__version__}"
-    target = cache / name
+    target = cache / f"tiny-{_recipe()}-diffusers-{diffusers.__version__}-transformers-{transformers.__version__}"
     if target.is_dir():
         return target
     cache.mkdir(parents=True, exist_ok=True)
@@ -45,6 +44,12 @@ def ensure_built(cache: Path) -> Path:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
+
+
+def _recipe() -> str:
+    # Other code makes other weights: folders of before must not be taken for these.
+    files = (Path(__file__), Path(__file__).with_name("weights.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def build(folder: Path) -> None:
@@ -80,6 +85,7 @@ def _flux() -> Any:
     )  # fmt: skip
     keep_pictures(vae)
     text_encoder_2 = transformers.T5EncoderModel(text_2)
+    listen_closely(text_encoder_2)
     mark_padding(text_encoder_2, tokenizer_2.pad_token_id, transformer.context_embedder)
     return diffusers.FluxPipeline(
         scheduler=_scheduler(),

@@ -187,7 +187,8 @@ def _answer(job: Render, studio: Any, channel: Channel, cancelled: set[str]) -> 
     try:
         return _picture(job, studio, watch)
     except CancelledError:
-        ended = watch.ended("cancelled", "cancelled while running")
+        studio.free_hooks()
+        return watch.ended("cancelled", "cancelled while running")
     except RenderError as error:
         kind: FailureKind = getattr(error, "kind", "invalid")
         ended = watch.ended(kind, _one_line(error))

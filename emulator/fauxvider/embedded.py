@@ -1,0 +1,158 @@
+"""An emulator inside a Python process: served from a thread, steered by plain method calls."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from fauxvider.server.app import ProviderApp
+from fauxvider.server.build import build_emulator
+from fauxvider.server.egress import EgressPolicy
+from fauxvider.server.runner import RunSettings, ServerThread
+from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
+from fauxvider.service.options import read_options
+from fauxvider.service.world import WorldOptions
+from fauxvider.values import parse_span
+
+__all__ = ["Server", "WorldHandle"]
+
+T = TypeVar("T")
+
+
+class Server:
+    """All bundled providers (or those named) on a free port of the loopback interface.
+
+        with Server() as server, server.world(clock="manual") as world:
+            client = Client(base_url=world.base_url("acme"))
+            ...
+            world.advance("7d 1s")
+
+    Raises UsageError, ContractError or PortTakenError when it cannot start.
+    """
+
+    def __init__(
+        self,
+        *,
+        providers: Iterable[str] = (),
+        contracts: Iterable[str | Path] = (),
+        host: str = "127.0.0.1",
+        port: int = 0,
+        egress: EgressPolicy | None = None,
+        settings: RunSettings | None = None,
+        **defaults: Any,
+    ) -> None:
+        self.emulator: Emulator = build_emulator(providers=providers, files=contracts, egress=egress)
+        self.emulator.defaults = self._options(defaults)
+        self.emulator.make_world(DEFAULT_WORLD, self.emulator.defaults)
+        self._thread = ServerThread(ProviderApp(self.emulator), host=host, port=port, settings=settings)
+        self.emulator.settings.base_url = self._thread.urls.provider
+
+    def _options(self, given: dict[str, Any]) -> WorldOptions:
+        contracts = {name: file.resolve({}) for name, file in self.emulator.contracts.items()}
+        return read_options(given, contracts, defaults=self.emulator.defaults)
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self.call(self._close())
+        self._thread.stop()
+
+    async def _close(self) -> None:
+        self.emulator.close()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the server's event loop."""
+        return self._thread.call(work)
+
+    @property
+    def url(self) -> str:
+        return self._thread.urls.provider
+
+    def base_url(self, provider: str) -> str:
+        """Give the provider's API address in the default world."""
+        return WorldHandle(self, DEFAULT_WORLD).base_url(provider)
+
+    @property
+    def default(self) -> WorldHandle:
+        return WorldHandle(self, DEFAULT_WORLD)
+
+    def world(self, **options: Any) -> WorldHandle:
+        """Make a world; options as `POST /worlds` takes them (name, seed, clock, now, step, readings, ...).
+
+        Without a seed it gets one of its own, so that no id of it is known in another world.
+        """
+        name = options.get("name") or secrets.token_hex(16)
+        made = self._options({"seed": secrets.randbits(62), **options})
+
+        async def make() -> None:
+            self.emulator.make_world(name, made)
+
+        self.call(make())
+        return WorldHandle(self, name)
+
+
+class WorldHandle:
+    """One world of a running server. As a context manager it is dropped at the end."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self._server = server
+        self.name = name
+
+    def __enter__(self) -> WorldHandle:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.drop()
+
+    def base_url(self, provider: str, origin: str = "") -> str:
+        """Give the address that stands for a provider's API, or for another of its origins."""
+
+        async def find() -> str:
+            found = self._server.emulator.world(self.name).provider(provider)
+            return found.base(origin or found.contract.api.name, "local")
+
+        return self._server.call(find())
+
+    def now(self) -> int:
+        """Give the world's moment, ms since the epoch."""
+        return self._server.emulator.world(self.name).clock.now()
+
+    def advance(self, by: str | float) -> list[dict[str, Any]]:
+        """Move a virtual clock by a span ("7d 1s", or seconds), settle what falls due, give what happened."""
+        return self._server.call(self._server.emulator.world(self.name).advance(parse_span(by)))
+
+    def jobs(self) -> list[dict[str, Any]]:
+        return self._server.call(self._server.emulator.jobs(self.name))
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        return self._server.call(self._server.emulator.deliveries(self.name))
+
+    def ledger(self) -> dict[str, Any]:
+        return self._server.call(self._server.emulator.ledger(self.name))
+
+    def journal(self) -> dict[str, Any]:
+        async def read() -> dict[str, Any]:
+            return self._server.emulator.journal(self.name)
+
+        return self._server.call(read())
+
+    def force(self, job_id: str, *, failure: str = "") -> dict[str, Any]:
+        """Decide now how a job ends: with a failure that the contract names, or ("") with success."""
+        return self._server.call(self._server.emulator.force(self.name, job_id, failure=failure))
+
+    def drop(self) -> None:
+        async def drop() -> None:
+            self._server.emulator.drop_world(self.name)
+
+        self._server.call(drop())

@@ -1,0 +1,212 @@
+"""The real pipelines under test: one worker for the session, driven from ordinary test functions.
+
+Without torch these tests are skipped, but where FAUXVIDER_REQUIRE_PIPELINE=1 they fail: a skipped
+suite must not look green in CI. FAUXVIDER_DEVICE (auto, cpu, cuda) chooses the device.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+from fauxvider.engine.recipe import Recipe, SourceImage
+from fauxvider.renderers.diffusers.handle import DiffusersRenderer
+from fauxvider.renderers.diffusers.options import Options
+from fauxvider.renderers.diffusers.protocol import Event, Failed, Fault, Progress, Rendered, Started
+
+T = TypeVar("T")
+DEVICE = os.environ.get("FAUXVIDER_DEVICE", "auto")
+REQUIRED = os.environ.get("FAUXVIDER_REQUIRE_PIPELINE") == "1"
+PATIENCE_S = 120
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.pipeline)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def needs_torch() -> None:
+    if all(find_spec(name) for name in ("torch", "diffusers", "transformers")):
+        return
+    if REQUIRED:
+        pytest.fail("FAUXVIDER_REQUIRE_PIPELINE=1, but torch, diffusers or transformers is not installed")
+    pytest.skip("the gpu extra is not installed")
+
+
+@dataclass
+class Heard:
+    """Everything that was told of one job."""
+
+    events: list[Event] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+    stepped: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, Progress):
+            self.stepped.set()
+        if isinstance(event, Rendered | Failed):
+            self.over.set()
+
+    @property
+    def end(self) -> Rendered | Failed:
+        assert self.over.wait(PATIENCE_S)
+        end = self.events[-1]
+        assert isinstance(end, Rendered | Failed)
+        return end
+
+    @property
+    def steps(self) -> list[tuple[int, int]]:
+        return [(event.step, event.total) for event in self.events if isinstance(event, Progress)]
+
+    @property
+    def started(self) -> bool:
+        return any(isinstance(event, Started) for event in self.events)
+
+
+class Bench:
+    """A renderer in an event loop of its own thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+        self.renderer: DiffusersRenderer | None = None
+        self._jobs = 0
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE_S)
+
+    def open(self, options: Options, *, warm: bool = True) -> DiffusersRenderer:
+        renderer = DiffusersRenderer(options)
+        self.do(renderer.start(warm=warm))
+        self.renderer = renderer
+        return renderer
+
+    @property
+    def opened(self) -> DiffusersRenderer:
+        assert self.renderer is not None
+        return self.renderer
+
+    def submit(self, recipe: Recipe, *, fault: Fault | None = None, job_id: str | None = None) -> tuple[str, Heard]:
+        self._jobs += 1
+        job_id, heard = job_id or f"job-{self._jobs}", Heard()
+        self.do(self.opened.submit(job_id, recipe, heard, fault=fault))
+        return job_id, heard
+
+    def cancel(self, job_id: str) -> bool:
+        async def cancel() -> bool:
+            return self.opened.cancel(job_id)
+
+        return self.do(cancel())
+
+    def end(self, recipe: Recipe, *, fault: Fault | None = None) -> Rendered | Failed:
+        return self.submit(recipe, fault=fault)[1].end
+
+    def picture(self, recipe: Recipe) -> Rendered:
+        end = self.end(recipe)
+        assert isinstance(end, Rendered), end
+        return end
+
+    def close(self) -> None:
+        if self.renderer is not None:
+            self.do(self.renderer.close())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(PATIENCE_S)
+        self.loop.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tiny")
+
+
+@pytest.fixture(scope="session")
+def bench(tiny_cache: Path) -> Iterator[Bench]:
+    bench = Bench()
+    try:
+        # True sizes up to 1024: most tests ask for 256, which is what the default would render anyway.
+        bench.open(Options(device=DEVICE, tiny_cache=tiny_cache, render_max_side=1024))
+        yield bench
+    finally:
+        bench.close()
+
+
+@pytest.fixture
+def other_bench() -> Iterator[Bench]:
+    bench = Bench()
+    try:
+        yield bench
+    finally:
+        bench.close()
+
+
+class Kit:
+    """Recipes, sources and ways to compare."""
+
+    device = DEVICE
+    options = Options
+
+    @staticmethod
+    def source(width: int = 256, height: int = 256) -> SourceImage:
+        wave = Image.radial_gradient("L").resize((width, height))
+        turned = Image.linear_gradient("L").resize((width, height))
+        out = BytesIO()
+        Image.merge("RGB", (wave, turned, ImageChops.invert(wave))).save(out, "PNG")
+        return SourceImage("bytes", out.getvalue())
+
+    @staticmethod
+    def recipe(pipeline: str = "flux", **changes: Any) -> Recipe:
+        base = Recipe(
+            provider="acme",
+            model="some-model",
+            pipeline=pipeline,
+            width=256,
+            height=256,
+            format="png",
+            quality=None,
+            prompt="a red fox in the snow",
+            negative="",
+            seed=42,
+            steps=8,
+            guidance=None,
+            strength=None,
+            sources=() if pipeline == "flux" else (Kit.source(),),
+            number=1,
+            run_id="run-1",
+        )
+        return replace(base, **changes)
+
+    @staticmethod
+    def opened(data: bytes) -> Image.Image:
+        image = Image.open(BytesIO(data))
+        image.load()
+        return image
+
+    @staticmethod
+    def distance(one: bytes | Image.Image, other: bytes | Image.Image) -> float:
+        images = [Kit.opened(item) if isinstance(item, bytes) else item for item in (one, other)]
+        means = ImageStat.Stat(ImageChops.difference(*(image.convert("RGB") for image in images))).mean
+        return sum(means) / len(means)
+
+    @staticmethod
+    def same_pixels(one: bytes, other: bytes) -> bool:
+        return Kit.opened(one).tobytes() == Kit.opened(other).tobytes()
+
+
+@pytest.fixture(scope="session")
+def kit() -> type[Kit]:
+    return Kit

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fauxvider.errors import RenderError
+from fauxvider.renderers.diffusers.protocol import Failed, Progress, Rendered, Started
+
+
+def memory(pid: int) -> int:
+    """Give the resident memory of a process in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+
+
+def test_events_come_in_order_and_progress_is_complete(bench: Any, kit: Any) -> None:
+    _, heard = bench.submit(kit.recipe(steps=12))
+    assert isinstance(heard.end, Rendered)
+    kinds = [type(event) for event in heard.events]
+    assert kinds == [Started, *[Progress] * 12, Rendered]
+    assert heard.steps == [(step, 12) for step in range(1, 13)]
+
+
+def test_a_cancelled_job_stops_within_a_step_and_the_next_is_right(bench: Any, kit: Any) -> None:
+    alone = bench.picture(kit.recipe()).data
+    job_id, heard = bench.submit(kit.recipe(width=1024, height=1024, steps=50))
+    assert heard.stepped.wait(60)
+    begin = bench.loop.time()
+    assert bench.cancel(job_id)
+    end = heard.end
+    assert bench.loop.time() - begin < 1
+    assert isinstance(end, Failed)
+    assert end.kind == "cancelled"
+    assert 1 <= end.steps < 50
+    assert kit.same_pixels(bench.picture(kit.recipe()).data, alone)
+
+
+def test_a_job_cancelled_in_the_queue_never_starts(bench: Any, kit: Any) -> None:
+    first, heard_first = bench.submit(kit.recipe(steps=50))
+    second, heard_second = bench.submit(kit.recipe())
+    assert bench.cancel(second)
+    assert heard_second.end.kind == "cancelled"
+    assert not heard_second.started
+    assert isinstance(heard_first.end, Rendered)
+    assert not bench.cancel(first)
+
+
+def test_cancelling_what_is_over_does_nothing(bench: Any, kit: Any) -> None:
+    job_id, heard = bench.submit(kit.recipe(steps=1))
+    assert isinstance(heard.end, Rendered)
+    assert not bench.cancel(job_id)
+    assert not bench.cancel("never seen")
+    # The id again, as a retry has it: the late cancellation must not reach it.
+    _, again = bench.submit(kit.recipe(steps=1), job_id=job_id)
+    assert isinstance(again.end, Rendered)
+
+
+def test_two_jobs_run_one_after_the_other(bench: Any, kit: Any) -> None:
+    recipes = [kit.recipe(steps=20), kit.recipe("flux2", steps=20)]
+    alone = [bench.picture(recipe).data for recipe in recipes]
+    heard = [bench.submit(recipe)[1] for recipe in recipes]
+    ends = [one.end for one in heard]
+    assert all(isinstance(end, Rendered) for end in ends)
+    assert all(kit.same_pixels(end.data, before) for end, before in zip(ends, alone, strict=True))
+    assert ends[1].report.queued_ms >= ends[0].report.execution_ms
+
+
+@pytest.mark.parametrize("fault", ["oom", "nan", "black"])
+def test_an_accident_in_the_model_fails_its_job_alone(bench: Any, kit: Any, fault: Any) -> None:
+    alone = bench.picture(kit.recipe()).data
+    spawned = bench.opened.spawned
+    end = bench.end(kit.recipe(), fault=fault)
+    assert isinstance(end, Failed)
+    assert end.kind == fault
+    assert "fox" not in end.detail
+    assert kit.same_pixels(bench.picture(kit.recipe()).data, alone)
+    assert bench.opened.spawned == spawned
+
+
+def test_a_killed_worker_fails_its_job_and_is_replaced_once(bench: Any, kit: Any) -> None:
+    alone = bench.picture(kit.recipe()).data
+    spawned = bench.opened.spawned
+    end = bench.end(kit.recipe(), fault="crash")
+    assert isinstance(end, Failed)
+    assert (end.kind, end.steps) == ("killed", 2)
+    after = bench.picture(kit.recipe())
+    assert kit.same_pixels(after.data, alone)
+    assert after.report.queued_ms > 100  # the cold start
+    assert bench.opened.spawned == spawned + 1
+
+
+def test_a_worker_that_dies_idle_costs_no_job(bench: Any, kit: Any) -> None:
+    bench.picture(kit.recipe(steps=1))
+    os.kill(bench.opened.ready.pid, signal.SIGKILL)
+    bench.picture(kit.recipe(steps=1))
+
+
+def test_a_deadline_ends_a_hanging_job(other_bench: Any, kit: Any, tiny_cache: Path) -> None:
+    other_bench.open(kit.options(device=kit.device, tiny_cache=tiny_cache, deadline_s=1.0, max_queue=2))
+    _, hanging = other_bench.submit(kit.recipe(), fault="hang")
+    _, waiting = other_bench.submit(kit.recipe(steps=1))
+    _, refused = other_bench.submit(kit.recipe())
+    assert refused.end.kind == "queue_full"
+    assert hanging.end.kind == "deadline"
+    assert hanging.end.execution_ms >= 900
+    assert isinstance(waiting.end, Rendered)
+
+
+def test_closing_ends_jobs_and_the_worker(other_bench: Any, kit: Any, tiny_cache: Path) -> None:
+    renderer = other_bench.open(kit.options(device=kit.device, tiny_cache=tiny_cache))
+    pid = renderer.ready.pid
+    _, running = other_bench.submit(kit.recipe(), fault="hang")
+    _, queued = other_bench.submit(kit.recipe())
+    assert running.stepped.wait(60)
+    other_bench.do(renderer.close())
+    assert (running.end.kind, queued.end.kind) == ("cancelled", "cancelled")
+    assert not Path(f"/proc/{pid}").exists()
+    with pytest.raises(RenderError, match="not been started"):
+        other_bench.submit(kit.recipe())
+
+
+def test_a_lazy_worker_starts_with_the_first_job(other_bench: Any, kit: Any, tiny_cache: Path) -> None:
+    renderer = other_bench.open(kit.options(device=kit.device, tiny_cache=tiny_cache), warm=False)
+    assert renderer.spawned == 0
+    cold, warm = (other_bench.picture(kit.recipe(steps=1)) for _ in range(2))
+    assert renderer.spawned == 1
+    assert cold.report.queued_ms > 10 * warm.report.queued_ms
+    assert renderer.ready.import_s + renderer.ready.load_s + renderer.ready.warm_s < 30
+    assert cold.report.queued_ms < 30_000
+
+
+def test_the_blocking_face_serves_threads(bench: Any, kit: Any) -> None:
+    data = bench.opened.render(kit.recipe())
+    assert kit.same_pixels(data, bench.picture(kit.recipe()).data)
+    with pytest.raises(RenderError, match="invalid"):
+        bench.opened.render(kit.recipe("no-such-pipeline"))
+
+
+def test_the_event_loop_stays_free_while_rendering(bench: Any, kit: Any) -> None:
+    async def watch() -> list[float]:
+        loop, lags, every = asyncio.get_running_loop(), [], 0.005
+
+        def tick(due: float) -> None:
+            now = loop.time()
+            lags.append(now - due)
+            handles[0] = loop.call_at(now + every, tick, now + every)
+
+        handles = [loop.call_later(every, tick, loop.time() + every)]
+        for seed in range(10):
+            await bench.opened.run(kit.recipe(steps=28, seed=seed))
+        handles[0].cancel()
+        return lags
+
+    lags = bench.do(watch())
+    assert statistics.quantiles(lags, n=20)[-1] < 0.020
+
+
+def test_memory_stays_small(bench: Any, kit: Any) -> None:
+    bench.picture(kit.recipe(width=1024, height=1024, steps=2))
+    pid = bench.opened.ready.pid
+    assert memory(pid) < 1.2e9
+    for seed in range(10):
+        bench.picture(kit.recipe(seed=seed, steps=4))
+    before = memory(pid)
+    for seed in range(100):
+        bench.picture(kit.recipe(seed=seed, steps=4))
+    assert memory(pid) - before < 50e6
