@@ -6,7 +6,7 @@ from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-__all__ = ["provider_names", "provider_path", "provider_text", "schema_text"]
+__all__ = ["provider_names", "provider_path", "provider_text", "schema_text", "tour_text"]
 
 
 def schema_text(name: str = "contract-1") -> str:
@@ -40,3 +40,8 @@ def _found(folder: str, name: str) -> Traversable:
     if "/" in name or "\\" in name or not entry.is_file():
         raise LookupError(f"there is no {folder}/{name}; bundled: {', '.join(provider_names())}")
     return entry
+
+
+def tour_text() -> str:
+    """Give the text of the demo's tour: documented requests, and the figures to compare with."""
+    return (files(__name__) / "tour.json").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 
 __all__ = ["GOOD", "HOSTILE", "Handler", "answering", "receiver", "silent_listener"]
 
@@ -77,8 +78,13 @@ async def endless_body(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
         await _drained(writer)
 
 
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(bytes(30_000_000))
+
+
 async def gzip_bomb(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    bomb = gzip.compress(bytes(30_000_000))
+    bomb = _bomb()
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb)
     await writer.drain()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,6 +85,9 @@ def serve(
         else:
             _announce(emulator, site.urls, token, exposed=host not in _LOOPBACK)
 
+    # Facts pile up and never form cycles: looking through all of them again and again would halve the speed.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     with asyncio.Runner(loop_factory=site.loop_factory) as runner:
         runner.run(serve_bound(site, ready=ready))
     emulator.close()

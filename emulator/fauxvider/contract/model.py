@@ -109,7 +109,7 @@ class Span:
     kind: Literal["fixed", "uniform", "around", "work"]
     low: int = 0
     high: int = 0
-    spread: Decimal = Decimal(0)
+    spread: int = 0  # parts per million, either way
     base: int = 0
     per_step: int = 0
     steps: Template | None = None

@@ -93,7 +93,7 @@ def span_law(node: Node) -> Span:
     """Read a span, or a law that gives one."""
     if not isinstance(node.value, Mapping):
         return Span("fixed", low=node.as_span())
-    spread = Decimal(str(node.at("spread").value or 0))
+    spread = int(Decimal(str(node.at("spread").value or 0)) * 1_000_000)
     if node.has("uniform"):
         low, high = (one.as_span() for one in node.at("uniform").elements())
         if low > high:

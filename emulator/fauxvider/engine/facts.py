@@ -135,6 +135,7 @@ class Record:
     job: Job
     events: tuple[Event, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
+    charged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ Size: TypeAlias = tuple[int, int]
 SourceSize: TypeAlias = Callable[[Any], Size | None]
 
 MAX_SIDE: Final = 16_383  # of a WebP picture; the smallest limit of the three formats
-_MEGAPIXEL: Final = 1_000_000
+_MEGAPIXEL: Final = 1 << 20  # what the field means by one megapixel of a picture: 1024 x 1024
 
 MEDIA_TYPES: dict[str, str] = {
     "png": "image/png",

@@ -6,7 +6,7 @@ in the same world give the same lives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -33,8 +33,9 @@ def draw_plan(
     body: Any,
     failure: str = "",
     detail: str = "",
+    same: Callable[[Any], Any] = lambda value: value,
 ) -> Plan:
-    """Draw one run. `parts` names the run (job and retry number); spans come in ms."""
+    """Draw one run. `parts` names the run (job and retry number); `same` may share equal values."""
     draws = mint.stream("plan", *parts)
     phases = tuple(
         _span(model.timing.get(phase.state.word, phase.lasts), draws, scope, shape) for phase in contract.phases
@@ -43,7 +44,7 @@ def draw_plan(
     seed = whole(wanted)
     if seed is None or seed < 0:
         seed = next(draws) % _MAX_SEED
-    deadlines = tuple(_deadline(deadline, body) for deadline in contract.deadlines)
+    deadlines = same(tuple([_deadline(deadline, body) for deadline in contract.deadlines]))
     return Plan(phases, seed, deadlines, failure, detail)
 
 
@@ -55,18 +56,14 @@ def _span(span: Span, draws: Iterator[int], scope: Scope, shape: Shape) -> int:
     if span.kind == "around":
         return _spread(span.low, span.spread, next(draws))
     steps = whole(span.steps(scope)) if span.steps else None
-    work = span.base + span.per_step * _megapixels(span, shape) * max(0, steps if steps is not None else 1)
-    return _spread(min(int(work), _MAX_SPAN), span.spread, next(draws))
+    work = span.per_step * max(0, steps if steps is not None else 1)
+    if span.megapixels:
+        work = work * shape.width * shape.height * max(1, shape.count) // 1_000_000
+    return _spread(min(span.base + work, _MAX_SPAN), span.spread, next(draws))
 
 
-def _megapixels(span: Span, shape: Shape) -> Decimal:
-    if not span.megapixels:
-        return Decimal(1)
-    return Decimal(shape.width * shape.height * max(1, shape.count)) / 1_000_000
-
-
-def _spread(middle: int, spread: Decimal, draw: int) -> int:
-    half = int(middle * spread)
+def _spread(middle: int, spread: int, draw: int) -> int:
+    half = middle * spread // 1_000_000
     return max(0, middle - half + draw % (2 * half + 1))
 
 

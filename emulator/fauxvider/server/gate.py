@@ -261,9 +261,10 @@ def parse_multipart(content_type: str, body: bytes, *, max_parts: int, max_part:
     from python_multipart.multipart import MultipartParser
 
     boundary = _boundary(content_type)
-    if body.count(b"--" + boundary) > max_parts + 1:
+    # No part may hold the delimiter; each of its occurrences costs the parser more than a look at the whole.
+    if body.count(b"\r\n--" + boundary) > max_parts + 1:
         raise MultipartRefusedError(f"the form has more than {max_parts} parts")
-    form = _Form(max_part)
+    form = _Form(max_parts, max_part)
     try:
         parser = MultipartParser(boundary, form.callbacks())
         parser.logger = _SILENT
@@ -293,9 +294,10 @@ def _boundary(content_type: str) -> bytes:
 class _Form:
     """Collects what the parser calls out."""
 
-    def __init__(self, max_part: int) -> None:
+    def __init__(self, max_parts: int, max_part: int) -> None:
         self.parts: list[Part] = []
         self.is_complete = False
+        self._max_parts = max_parts
         self._max_part = max_part
         self._headers: dict[bytes, bytes] = {}
         self._name = b""
@@ -315,6 +317,8 @@ class _Form:
         }
 
     def _begin(self) -> None:
+        if len(self.parts) == self._max_parts:
+            raise MultipartRefusedError(f"the form has more than {self._max_parts} parts")
         self._headers, self._data, self._size = {}, [], 0
 
     def _on_name(self, data: bytes, start: int, end: int) -> None:

@@ -73,7 +73,12 @@ class _Server(uvicorn.Server):
         self._stopping.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            self.started = False
+        if not self.started:
+            raise FauxviderError("the application did not start; the log says why")
         self.is_ready.set()
 
     async def main_loop(self) -> None:
@@ -224,8 +229,6 @@ class Site:
 async def _serve_one(server: _Server, sock: socket.socket) -> None:
     try:
         await server.serve(sockets=[sock])
-    except SystemExit:
-        raise FauxviderError("the application did not start; the log says why") from None
     except asyncio.CancelledError:
         if server.started:
             await server.shutdown(sockets=[sock])
@@ -257,7 +260,7 @@ async def serve(
     return await serve_bound(site, ready=lambda: ready(site.urls) if ready else None)
 
 
-def bind_both(
+def bind_both(  # noqa: PLR0917 - the addresses of two servers
     app: App,
     control_app: App | None = None,
     host: str = "127.0.0.1",

@@ -58,6 +58,7 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
         body=call.body,
         failure=call.failure,
         detail=call.detail,
+        same=provider.same,
     )
     price = Decimal(0)
     if not call.failure:
@@ -69,7 +70,7 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
             run_ms=_run_ms(provider, plan),
             scope=scope,
         )
-    call.prepared = Prepared(number, shape, plan, price)
+    call.prepared = Prepared(number, provider.same(shape), plan, provider.same(price))
     return call.prepared
 
 

@@ -238,7 +238,7 @@ async def check_funds(provider: Provider, call: Call) -> Rejection | None:
     price, balance = prepared.price, provider.balance
     is_short = (rule == "covers" and balance < price) or (rule == "positive" and balance <= 0)
     if is_short or (entry is not None and entry.state == "unfunded"):
-        return Rejection("funds", {"cost": price, "account": provider.account_scope("")})
+        return Rejection("funds", {"cost": price, "account": provider.account_scope(None)})
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from fauxvider.contract.model import Contract, Model, Operation
 from fauxvider.engine.facts import Asset, Charge, Event, Record
@@ -26,6 +26,8 @@ from fauxvider.service.wire import Rejection, Reply, Request
 from fauxvider.service.world import Due, World
 
 __all__ = ["Call", "Provider"]
+
+T = TypeVar("T")
 
 _MAX_KNOWN = 2048  # lives and finished answers that are kept at hand; any can be made again
 
@@ -70,7 +72,8 @@ class Provider:
         self.mint = world.mint.branch(compiled.contract.provider)
         self.start_balance = world.options.balances.get(self.name, self.contract.account.balance)
         self.used = Decimal(0)
-        self._used_by_job: dict[str, Decimal] = {}
+        self._rules = {name: f"/models/{name}/cost" for name in self.contract.models}
+        self._same: dict[object, Any] = {}
         self._lives: dict[str, tuple[tuple[Event, ...], Life]] = {}
         self.shown: dict[tuple[str, str, str], tuple[Life, Reply]] = {}
         self.checks = compiled.checks
@@ -111,8 +114,16 @@ class Provider:
     def mints(self, *, moment: int, **owners: int | str) -> MintScope:
         return MintScope(self.contract, self.mint, moment=moment, **owners)
 
-    def account_scope(self, job_id: str) -> Mapping[str, Any]:
-        own = self._used_by_job.get(job_id, Decimal(0))
+    def same(self, value: T) -> T:
+        """Give one object for equal values, so that a hundred thousand jobs share their sizes and prices."""
+        if len(self._same) >= _MAX_KNOWN:
+            self._same.clear()
+        key = (type(value), value)
+        known: T = self._same.setdefault(key, value)
+        return known
+
+    def account_scope(self, record: Record | None) -> Mapping[str, Any]:
+        own = record.job.price if record is not None and record.charged else Decimal(0)
         return {
             "balance": self.balance,
             "used": self.used,
@@ -197,15 +208,14 @@ class Provider:
 
     async def _charge(self, record: Record, moment: int) -> None:
         job = record.job
-        if job.id in self._used_by_job:
+        if record.charged:
             return
-        rule = f"/models/{job.model}/cost"
+        rule = self._rules[job.model]
         unit = self.contract.account.unit
         await self.store.add_charge(
             Charge(moment, job.id, job.price, unit, rule, job.key, job.intent, job.fingerprint)
         )
         self.used += job.price
-        self._used_by_job[job.id] = job.price
         self.world.journal.add(
             moment, "charged", ("provider", "job", "amount", "unit"), (self.name, job.id, str(job.price), unit)
         )

@@ -133,7 +133,7 @@ _MAKERS: Mapping[str, Callable[[RequestScope], Any]] = {
     "param": _parameters,
     "model": _model,
     "key": lambda scope: {"name": scope.call.key_name if scope.call else ""},
-    "account": lambda scope: scope.provider.account_scope(""),
+    "account": lambda scope: scope.provider.account_scope(None),
     "states": lambda scope: scope.provider.compiled.states,
     "mint": _request_mints,
 }
@@ -173,7 +173,7 @@ _JOB_MAKERS: Mapping[str, Callable[[JobScope], Any]] = {
         scope["body"], scope.provider.contract.operations[scope.record.job.operation].input
     ),
     "model": lambda scope: scope.provider.compiled.model_scopes[scope.record.job.model],
-    "account": lambda scope: scope.provider.account_scope(scope.record.job.id),
+    "account": lambda scope: scope.provider.account_scope(scope.record),
     "mint": _job_mints,
     "outputs": outputs.output_list,
     "output": lambda scope: next(iter(scope["outputs"]), None),

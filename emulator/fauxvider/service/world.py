@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fauxvider.engine.agenda import Agenda
 from fauxvider.engine.facts import ApiKey
@@ -39,8 +39,7 @@ class WorldOptions:
     limits: Decimal | None = Decimal(1)  # factor on every limit; None is off
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """An agenda entry. kinds: `ending` of a job, `attempt` of a delivery, `wait` of a held call."""
 
     kind: str

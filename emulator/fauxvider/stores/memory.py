@@ -21,7 +21,7 @@ class MemoryStore:
         self._max_records = max_records
         self._numbers: dict[str, int] = {}
         self._records: dict[str, Record] = {}
-        self._by_number: dict[int, Record] = {}
+        self._by_number: list[Record | None] = [None]  # numbers are dense, so a list is the smallest index
         self._by_file: dict[str, Record] = {}
         self._by_intent: dict[str, Record] = {}
         self._charges: deque[Charge] = deque(maxlen=max_records)
@@ -41,6 +41,9 @@ class MemoryStore:
             self._drop_oldest()
         record = Record(job)
         self._records[job.id] = record
+        missing = job.number - len(self._by_number)
+        if missing >= 0:
+            self._by_number.extend([None] * (missing + 1))
         self._by_number[job.number] = record
         for file_key in job.file_keys:
             self._by_file[file_key] = record
@@ -49,7 +52,7 @@ class MemoryStore:
 
     def _drop_oldest(self) -> None:
         record = self._records.pop(next(iter(self._records)))
-        self._by_number.pop(record.job.number, None)
+        self._by_number[record.job.number] = None
         for file_key in record.job.file_keys:
             self._by_file.pop(file_key, None)
         if self._by_intent.get(record.job.intent) is record:
@@ -69,7 +72,7 @@ class MemoryStore:
         return self._records.get(job_id)
 
     async def record_by_number(self, number: int) -> Record | None:
-        return self._by_number.get(number)
+        return self._by_number[number] if 0 < number < len(self._by_number) else None
 
     async def record_by_file(self, file_key: str) -> Record | None:
         return self._by_file.get(file_key)
@@ -83,6 +86,8 @@ class MemoryStore:
 
     async def add_charge(self, charge: Charge) -> None:
         self._charges.append(charge)
+        if record := self._records.get(charge.job_id):
+            record.charged = True
 
     async def charges(self) -> Sequence[Charge]:
         return tuple(self._charges)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from decimal import Decimal
 from time import process_time
+from timeit import repeat
 from typing import Any
 
 import orjson
@@ -65,112 +66,21 @@ READ: dict[bytes, Any] = {
     b"[1," * 63 + b"[0.0]" + b"]" * 63: None,
 }
 REFUSED = [
-    b"",
-    b" ",
-    b"\x00",
-    b"\xef\xbb\xbf{}",
-    b"\xff",
-    b"nul",
-    b"None",
-    b"NaN",
-    b"-NaN",
-    b"Infinity",
-    b"-Infinity",
-    b"inf",
-    b"[NaN]",
-    b'{"a":Infinity}',
-    b"1e400",
-    b"-1e400",
-    b"[1e999999999]",
-    b"1e-400",
-    b"[0.1e-99999]",
-    b"[-1e-5000,1]",
-    b"18446744073709551616",
-    b"-9223372036854775809",
-    b'{"a":123456789012345678901}',
-    b"9" * 4301,
-    b"[" + b"9" * 300 + b"]",
-    b"1" * 100_000,
-    b"00",
-    b"01",
-    b"-",
-    b"-01",
-    b"+1",
-    b"1.",
-    b".5",
-    b"1.e1",
-    b"1e",
-    b"1e+",
-    b"0x1",
-    b"1_000",
-    b"1 2",
-    b"--1",
-    b"[1,]",
-    b"[,1]",
-    b"[1",
-    b"1]",
-    b"[1 2]",
-    b"[",
-    b"]",
-    b"{",
-    b"}",
-    b"{1:2}",
-    b"{a:1}",
-    b"{'a':1}",
-    b'{"a"}',
-    b'{"a":}',
-    b'{"a":1,}',
-    b'{"a" 1}',
-    b'{"a":1 "b":2}',
-    b'{,"a":1}',
-    b'{"a":1}}',
-    b'{"a"::1}',
-    b'["a]',
-    b'"',
-    b'"\\"',
-    b"'a'",
-    b'"\n"',
-    b'"\t"',
-    b'"\x00"',
-    b'"\x1f"',
-    b'"\\x41"',
-    b'"\\u12"',
-    b'"\\uqqqq"',
-    b'"\\',
-    b'"\\a"',
-    b'"\xe9"',
-    b'"\xc0\xaf"',
-    b'"\xed\xa0\x80"',
-    b'"\xf4\xbf\xbf\xbf"',
-    b'"\\ud800"',
-    b'"\\udc00"',
-    b'["\\ud800\\u0041"]',
-    b'{"\\ud800":1}',
-    b'{"a":1}//x',
-    b"/**/1",
-    b"[1]#",
-    b'{"a":1}\x00',
-    b"\xff\xfe1\x00",
-    b"1\x00",
-    b'{"a":1,"a":1}',
-    b'{"a":1, "a":2}',
-    b'{"a" :1,"a": 2}',
-    b'{"a":1,"\\u0061":2}',
-    b'[[{"a":{"b":1,"b":2}}]]',
-    b'{"a":":","a":":"}',
-    b'{"a":"\\u003a","a":1}',
-    b'{"\\u003a":1,":":2}',
-    b'{"":1,"":2}',
-    b'{"a":1,"b":2,"a":3}',
-    b'{"a":{"x":"::"},"a":"\\u003a\\u003a\\u003a"}',
-    b"[" * 65 + b"]" * 65,
-    b'{"a":' * 65 + b"1" + b"}" * 65,
-    b"[" * 100_000,
-    b"[" * 500 + b"]" * 500,
-    b'[{"a":' * 50_000,
-    b"[" * 300 + b"]" * 300,
-    b"[1," * 64 + b"[0.0]" + b"]" * 64,
-]
+    b"", b" ", b"\x00", b"\xef\xbb\xbf{}", b"\xff", b"nul", b"None", b"NaN", b"-NaN", b"Infinity", b"-Infinity",
+    b"inf", b"[NaN]", b'{"a":Infinity}', b"1e400", b"-1e400", b"[1e999999999]", b"1e-400", b"[0.1e-99999]",
+    b"[-1e-5000,1]", b"18446744073709551616", b"-9223372036854775809", b'{"a":123456789012345678901}', b"9" * 4301,
+    b"[" + b"9" * 300 + b"]", b"1" * 100_000, b"00", b"01", b"-", b"-01", b"+1", b"1.", b".5", b"1.e1", b"1e", b"1e+",
+    b"0x1", b"1_000", b"1 2", b"--1", b"[1,]", b"[,1]", b"[1", b"1]", b"[1 2]", b"[", b"]", b"{", b"}", b"{1:2}",
+    b"{a:1}", b"{'a':1}", b'{"a"}', b'{"a":}', b'{"a":1,}', b'{"a" 1}', b'{"a":1 "b":2}', b'{,"a":1}', b'{"a":1}}',
+    b'{"a"::1}', b'["a]', b'"', b'"\\"', b"'a'", b'"\n"', b'"\t"', b'"\x00"', b'"\x1f"', b'"\\x41"', b'"\\u12"',
+    b'"\\uqqqq"', b'"\\', b'"\\a"', b'"\xe9"', b'"\xc0\xaf"', b'"\xed\xa0\x80"', b'"\xf4\xbf\xbf\xbf"', b'"\\ud800"',
+    b'"\\udc00"', b'["\\ud800\\u0041"]', b'{"\\ud800":1}', b'{"a":1}//x', b"/**/1", b"[1]#", b'{"a":1}\x00',
+    b"\xff\xfe1\x00", b"1\x00", b'{"a":1,"a":1}', b'{"a":1, "a":2}', b'{"a" :1,"a": 2}', b'{"a":1,"\\u0061":2}',
+    b'[[{"a":{"b":1,"b":2}}]]', b'{"a":":","a":":"}', b'{"a":"\\u003a","a":1}', b'{"\\u003a":1,":":2}',
+    b'{"":1,"":2}', b'{"a":1,"b":2,"a":3}', b'{"a":{"x":"::"},"a":"\\u003a\\u003a\\u003a"}', b"[" * 65 + b"]" * 65,
+    b'{"a":' * 65 + b"1" + b"}" * 65, b"[" * 100_000, b"[" * 500 + b"]" * 500, b'[{"a":' * 50_000,
+    b"[" * 300 + b"]" * 300, b"[1," * 64 + b"[0.0]" + b"]" * 64,
+]  # fmt: skip
 
 
 def numbered(bodies: Iterable[bytes]) -> list[str]:
@@ -263,6 +173,18 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     assert dump_json(value)
 
 
+def test_a_usual_body_costs_little_more_than_reading_it() -> None:
+    """400 bytes, compact or with blanks: a small multiple of orjson alone, which takes 0.8 µs."""
+    tree = {"input": {"prompt": "a fox in the snow " * 12, "width": 1024, "guidance": 3.5, "tags": ["a", "b"]}}
+    compact, spaced = orjson.dumps(tree), json.dumps(tree).encode()
+
+    def cost(read: Any, body: bytes) -> float:
+        return min(repeat(lambda: read(body), number=2000, repeat=7))
+
+    assert cost(parse_json, compact) < 5 * cost(orjson.loads, compact)
+    assert cost(parse_json, spaced) < 6 * cost(orjson.loads, spaced)
+
+
 def test_large_bodies_are_read_in_linear_time() -> None:
     """20 MB of base64 costs a small multiple of reading it at all, in whatever writing."""
     picture = base64.b64encode(bytes(range(256)) * 60_000)
@@ -305,7 +227,7 @@ def test_hostile_bodies_end_soon(body: bytes) -> None:
         ([-(2**70), 1.5], "[-1180591620717411303424,1.5]"),
         ("\ud800x", '"\ufffdx"'),
         ({"\udfff": ["a\ud83d"], "n": Decimal("0.5")}, '{"\ufffd":["a\ufffd"],"n":0.5}'),
-        (1e308, "1e308"),
+        (1e300, "1e+300"),
     ],
 )  # fmt: skip
 def test_written(tree: Any, text: str) -> None:

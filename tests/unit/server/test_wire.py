@@ -4,66 +4,25 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import repeat
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
 from fauxvider.errors import UsageError
 from fauxvider.server.framing import HeadLimits
-from fauxvider.server.runner import RunSettings, running
-from fauxvider.server.wire import EXTENSION, Wire, WireSettings, protocol_class
+from fauxvider.server.wire import WireSettings, protocol_class
 from support.raw import RawClient
 from support.raw_requests import raw_requests
-
-Parser = Literal["httptools", "h11"]
-QUICK = WireSettings(head_s=0.2, body_s=0.2, idle_s=0.2, linger_s=0.2)
-GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+from support.serving import GET, HEAD, Parser, answer, body_of, conversation, echo, serving
 
 
 @pytest.fixture(params=["httptools", "h11"])
 def parser(request: pytest.FixtureRequest) -> Parser:
     choice: Parser = request.param
     return choice
-
-
-@contextmanager
-def serving(app: Any, parser: Parser, wire: WireSettings = QUICK, **options: Any) -> Iterator[str]:
-    settings = RunSettings(parser=parser, wire=wire, date_header=False, **options)
-    with running(app, settings=settings) as urls:
-        yield urls.provider
-
-
-async def body_of(receive: Any) -> bytes | None:
-    """Read the whole body; None when the client has gone."""
-    parts, more = [], True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        parts.append(message["body"])
-        more = message["more_body"]
-    return b"".join(parts)
-
-
-async def answer(send: Any, status: int, body: bytes) -> None:
-    headers = [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answer with everything that an application can see of a request."""
-    body = await body_of(receive)
-    view = {key: scope[key] for key in ("method", "path", "http_version", "scheme", "root_path")}
-    view |= {key: scope[key].decode("latin-1") for key in ("raw_path", "query_string")}
-    view["headers"] = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]]
-    view["body"] = None if body is None else body.decode("latin-1")
-    await answer(send, 200, json.dumps(view).encode())
 
 
 def view_of(data: bytes, parser: Parser) -> tuple[int, dict[str, Any]]:
@@ -75,19 +34,6 @@ def view_of(data: bytes, parser: Parser) -> tuple[int, dict[str, Any]]:
 
 
 # --- one reading -----------------------------------------------------------------------------------------------------
-
-
-def conversation(url: str, data: bytes) -> list[tuple[int, bytes]]:
-    """Send it all and read every answer until the server closes."""
-    got = []
-    with RawClient(url) as client:
-        try:
-            client.send(data)
-            while (one := client.answer(head=data.startswith(b"HEAD"))) is not None:
-                got.append((one.status, one.body))
-        except ConnectionResetError:
-            got.append((0, b"reset"))
-    return got
 
 
 def test_both_parsers_read_alike() -> None:
@@ -334,90 +280,6 @@ def test_limits_are_settings(parser: Parser) -> None:
     with serving(echo, parser, WireSettings(head=HeadLimits(target=10, count=2))) as url:
         assert conversation(url, b"GET /01234567890 HTTP/1.1\r\nHost: x\r\n\r\n")[0][0] == 414
         assert conversation(url, HEAD + b"A: b\r\nC: d\r\n\r\n")[0][0] == 431
-
-
-# --- faults ----------------------------------------------------------------------------------------------------------
-
-
-def wire_app(act: Any, *, begun: bool = False) -> Any:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await body_of(receive)
-        if begun:
-            headers = [(b"content-length", b"10")]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": b"half", "more_body": True})
-        wire = scope["extensions"][EXTENSION]
-        assert isinstance(wire, Wire)
-        act(wire)
-        assert (await receive())["type"] == "http.disconnect"
-        await answer(send, 500, b"never seen")
-
-    return app
-
-
-def test_reset(parser: Parser) -> None:
-    for loop in ("asyncio", "uvloop"):
-        with serving(wire_app(lambda wire: wire.reset()), parser, loop=loop) as url, RawClient(url) as client:
-            client.send(GET)
-            with pytest.raises(ConnectionResetError):
-                client.rest()
-            with RawClient(url) as client:
-                client.send(GET)
-                with pytest.raises(ConnectionResetError):
-                    client.rest()
-
-
-def test_reset_in_the_middle_of_an_answer(parser: Parser) -> None:
-    for loop in ("asyncio", "uvloop"):
-        app = wire_app(lambda wire: wire.reset(), begun=True)
-        with serving(app, parser, loop=loop) as url, RawClient(url) as client:
-            client.send(GET)
-            with pytest.raises(ConnectionResetError):
-                client.rest()
-            assert client._held.endswith(b"\r\n\r\nhalf")
-
-
-def test_close_in_the_middle_of_an_answer(parser: Parser) -> None:
-    with serving(wire_app(lambda wire: wire.close(), begun=True), parser) as url, RawClient(url) as client:
-        client.send(GET)
-        assert client.rest().endswith(b"\r\n\r\nhalf")
-
-
-def test_close_without_an_answer(parser: Parser) -> None:
-    with serving(wire_app(lambda wire: wire.close()), parser) as url, RawClient(url) as client:
-        client.send(GET)
-        assert client.rest() == b""
-
-
-def test_half_close_keeps_reading(parser: Parser) -> None:
-    seen: list[bool] = []
-
-    def act(wire: Wire) -> None:
-        wire.half_close()
-        seen.append(wire.is_closed)
-
-    with serving(wire_app(act), parser) as url, RawClient(url) as client:
-        client.send(GET)
-        assert client.rest() == b""
-        client.send(b"still taken")
-    assert seen == [False]
-
-
-def test_raw_bytes(parser: Parser) -> None:
-    def act(wire: Wire) -> None:
-        wire.write_raw(b"HTTP/9.9 banana\r\n")
-        wire.write_raw(b"\r\n\x00")
-        wire.close()
-
-    with serving(wire_app(act), parser) as url, RawClient(url) as client:
-        client.send(GET)
-        assert client.rest() == b"HTTP/9.9 banana\r\n\r\n\x00"
-
-
-def test_a_connection_taken_over_and_forgotten_is_closed(parser: Parser) -> None:
-    with serving(wire_app(lambda wire: wire.write_raw(b"x")), parser) as url, RawClient(url) as client:
-        client.send(GET)
-        assert client.rest() == b"x"
 
 
 def test_the_parser_is_a_choice() -> None:

@@ -1,0 +1,1 @@
+"""The demonstration: a tour of the documented models, with pictures and a report."""

@@ -1,0 +1,181 @@
+"""The tour: submits the documents' own requests, follows each job, and notes what it saw."""
+
+from __future__ import annotations
+
+import io
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from fauxvider.demo.receiver import TourReceiver
+from fauxvider.embedded import Server, WorldHandle
+from fauxvider.values import parse_span, span_text
+from fauxvider_contracts import tour_text
+
+__all__ = ["Attempt", "Stop", "Tour", "take_tour"]
+
+ANSWERS: tuple[int | str, ...] = (503, "reset", 200)
+_STEP_MS = 50
+_MAX_STEPS = 1200
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One callback attempt, ms after the job's end."""
+
+    after: int
+    outcome: str
+
+
+@dataclass(slots=True)
+class Stop:
+    """What was seen of one model."""
+
+    title: str
+    provider: str
+    document: str
+    job: str = ""
+    statuses: list[tuple[int, str]] = field(default_factory=list)  # ms since submit, the provider's word
+    url: str = ""
+    picture: str = ""  # file name in the report's folder
+    picture_note: str = ""
+    cost_shown: str = ""
+    cost_says: str = ""
+    cost_agrees: bool | None = None
+    charged: str = ""
+    attempts: list[Attempt] = field(default_factory=list)
+    signed: str = ""
+    url_life: list[tuple[str, int]] = field(default_factory=list)  # (when, HTTP status)
+
+
+@dataclass(slots=True)
+class Tour:
+    stops: list[Stop]
+    virtual_ms: int
+    balances: Mapping[str, str]
+
+
+def take_tour(folder: Path, *, say: Callable[[str], None]) -> Tour:
+    """Run the whole tour; pictures go to `folder`, progress to `say`."""
+    stops = json.loads(tour_text())["stops"]
+    with Server() as server, server.world(name="demo", clock="manual", seed=7) as world:
+        began = world.now()
+        seen = [_visit(server, world, stop, folder, number, say) for number, stop in enumerate(stops, 1)]
+        for stop, one in zip(stops, seen, strict=True):
+            if stop.get("lives"):
+                _outlive(world, one, stop["lives"], say)
+        ledger = world.ledger()["providers"]
+        for one in seen:
+            one.charged = _charged(ledger, one)
+        balances = {name: f"{account['balance']} {account['unit']}" for name, account in ledger.items()}
+        return Tour(seen, world.now() - began, balances)
+
+
+def _visit(
+    server: Server, world: WorldHandle, stop: Mapping[str, Any], folder: Path, number: int, say: Callable[[str], None]
+) -> Stop:
+    one = Stop(stop["title"], stop["provider"], stop["document"])
+    say(f"{number}/5  {one.title}")
+    base, submit = world.base_url(one.provider), stop["submit"]
+    body, receiver = dict(submit["json"]), TourReceiver(ANSWERS)
+    if "callback" in submit:
+        body[submit["callback"]] = server.call(receiver.start())
+    answer = _ask("POST", base + submit["path"], submit["headers"], body)
+    one.job = str(_at(answer, submit["id"]))
+    one.statuses.append((0, str(_at(answer, stop["poll"]["status"]))))
+    final = _follow(world, base, stop, one, submit["headers"])
+    url = str(_at(final, stop["picture"]))
+    one.url = url
+    _picture(url, one, folder, number)
+    cost = stop["cost"]
+    shown = _at(final, cost["shown"]) if cost["shown"] else None
+    one.cost_shown = "" if shown is None else str(shown)
+    one.cost_says = cost["says"]
+    one.cost_agrees = None if not cost["documented"] else Decimal(one.cost_shown) == Decimal(cost["documented"])
+    if "callback" in submit:
+        world.advance("1m")
+        _note_attempts(server, world, one, receiver)
+    return one
+
+
+def _follow(
+    world: WorldHandle, base: str, stop: Mapping[str, Any], one: Stop, headers: Mapping[str, str]
+) -> Any:
+    began, path = world.now(), stop["poll"]["path"].replace("${id}", one.job)
+    for _ in range(_MAX_STEPS):
+        world.advance(_STEP_MS / 1000)
+        answer = _ask("GET", base + path, headers)
+        status = str(_at(answer, stop["poll"]["status"]))
+        if status != one.statuses[-1][1]:
+            one.statuses.append((world.now() - began, status))
+        if _at(answer, stop["picture"]):
+            return answer
+    raise RuntimeError(f"{one.title} did not finish within {span_text(_STEP_MS * _MAX_STEPS)}")
+
+
+def _picture(url: str, one: Stop, folder: Path, number: int) -> None:
+    status, data = _get(url)
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        kind = (image.format or "").lower()
+        one.picture = f"{number}-{one.provider}.{kind.replace('jpeg', 'jpg')}"
+        one.picture_note = f"HTTP {status}, {kind} {image.width} x {image.height}, {len(data) / 1000:.0f} kB"
+    (folder / one.picture).write_bytes(data)
+
+
+def _note_attempts(server: Server, world: WorldHandle, one: Stop, receiver: TourReceiver) -> None:
+    delivery = next(found for found in world.deliveries() if found["job_id"] == one.job)
+    for made in delivery["attempts"]:
+        outcome = made["error"] if made["status"] is None else f"HTTP {made['status']}"
+        one.attempts.append(Attempt(made["at"] - delivery["created"], outcome))
+    same = len({hit.body for hit in receiver.hits}) == 1
+    one.signed = f"{delivery['state']}; {len(receiver.hits)} POSTs, {'the same bytes each time' if same else 'bytes differ'}"
+    server.call(receiver.stop())
+
+
+def _outlive(world: WorldHandle, one: Stop, lives: str, say: Callable[[str], None]) -> None:
+    """Ask for a picture just before and just after its URL's life, counted from the job's end."""
+    say(f"     {one.title}: the picture's URL lives {lives}")
+    ends = next(job["ends"] for job in world.jobs() if job["id"] == one.job)
+    death = ends + parse_span(lives)
+    for name, moment in ((f"{lives} - 1s", death - 1000), (f"{lives} + 1s", death + 1000)):
+        world.advance((moment - world.now()) / 1000)
+        one.url_life.append((name, _get(one.url)[0]))
+
+
+def _charged(ledger: Mapping[str, Any], one: Stop) -> str:
+    account = ledger[one.provider]
+    amounts = [charge["amount"] for charge in account["charges"] if charge["job"] == one.job]
+    return f"{' + '.join(amounts)} {account['unit']}" if amounts else "nothing"
+
+
+def _ask(method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {**headers, "Content-Type": "application/json"}, method=method)  # noqa: S310 - our own server's URL
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return json.loads(answer.read(), parse_float=Decimal)
+
+
+def _get(url: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read()
+
+
+def _at(tree: Any, pointer: str) -> Any:
+    for name in pointer.split("/")[1:]:
+        if isinstance(tree, list):
+            tree = tree[int(name)] if int(name) < len(tree) else None
+        else:
+            tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree
