@@ -16,7 +16,10 @@ DONE = {
     "delayTime": 21,
     "executionTime": 3933,
     "id": "bce42ef8-a228-4d36-925e-cd58360e3dcb-u2",
-    "output": {"cost": 0.02097152, "image_url": "http://127.0.0.1:8900/acme/~images/c1d2c3caa535e336cbe2adc2f7085d96/output.jpeg"},
+    "output": {
+        "cost": 0.02097152,
+        "image_url": "http://127.0.0.1:8900/acme/~images/c1d2c3caa535e336cbe2adc2f7085d96/output.jpeg",
+    },
     "status": "COMPLETED",
     "workerId": "0ueqh0pm8kwkza",
 }

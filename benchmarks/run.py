@@ -60,10 +60,15 @@ class Served:
     def __init__(self, command: list[str], port: int, probe: str) -> None:
         self.port = port
         began = time.perf_counter()
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=pinned({0}))
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=pinned({0})
+        )
         while True:
             try:
-                with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}{probe}", headers={"Authorization": "Bearer k"}), timeout=2) as answer:
+                with urllib.request.urlopen(
+                    urllib.request.Request(f"http://127.0.0.1:{port}{probe}", headers={"Authorization": "Bearer k"}),
+                    timeout=2,
+                ) as answer:
                     answer.read()
                 break
             except urllib.error.HTTPError:
@@ -89,7 +94,12 @@ class Served:
 def load(port: int, requests: list[str], **options: Any) -> dict[str, float]:
     task = json.dumps({"port": port, "requests": requests, **options})
     done = subprocess.run(
-        [sys.executable, str(HERE / "load.py")], input=task, capture_output=True, text=True, check=True, preexec_fn=pinned({1})
+        [sys.executable, str(HERE / "load.py")],
+        input=task,
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=pinned({1}),
     )
     result: dict[str, float] = json.loads(done.stdout)
     return result
@@ -114,8 +124,12 @@ class Emulated:
         ]  # fmt: skip
         self.served = Served(command, port, "/runpod/v2/my-endpoint/health")
         self.control = f"http://127.0.0.1:{control}"
-        world = self.ask("POST", "/worlds", {"name": "bench", "clock": "manual", "seed": 1, "limits": {"factor": 1000000000}})
-        self.base = world["providers"]["runpod"]["base_url"].partition(str(port))[2] + "/v2/black-forest-labs-flux-1-dev"
+        world = self.ask(
+            "POST", "/worlds", {"name": "bench", "clock": "manual", "seed": 1, "limits": {"factor": 1000000000}}
+        )
+        self.base = (
+            world["providers"]["runpod"]["base_url"].partition(str(port))[2] + "/v2/black-forest-labs-flux-1-dev"
+        )
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(self.control + path, method=method)
@@ -129,12 +143,16 @@ class Emulated:
 
     def submit_one(self) -> str:
         url = f"http://127.0.0.1:{self.served.port}{self.base}/run"
-        request = urllib.request.Request(url, BODY.encode(), {"Authorization": "Bearer k", "Content-Type": "application/json"})
+        request = urllib.request.Request(
+            url, BODY.encode(), {"Authorization": "Bearer k", "Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request) as answer:
             return str(json.loads(answer.read())["id"])
 
     def poll_one(self, job: str) -> dict[str, Any]:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.served.port}{self.base}/status/{job}", headers={"Authorization": "Bearer k"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.served.port}{self.base}/status/{job}", headers={"Authorization": "Bearer k"}
+        )
         with urllib.request.urlopen(request) as answer:
             found: dict[str, Any] = json.loads(answer.read())
             return found
@@ -167,7 +185,11 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
         result = {name: _ratio(found) for name, found in rates.items()}
         result["memory"] = _memory(emulated)
         result["polls"] = _polls(emulated, job)
-        result["start"] = {"bare_s": bare.start_s, "emulator_s": emulated.served.start_s, "ratio": emulated.served.start_s / bare.start_s}
+        result["start"] = {
+            "bare_s": bare.start_s,
+            "emulator_s": emulated.served.start_s,
+            "ratio": emulated.served.start_s / bare.start_s,
+        }
         return result
     finally:
         emulated.served.stop()
@@ -209,8 +231,12 @@ def show(result: dict[str, Any]) -> None:
         row = result[name]
         print(f"{name:<10}{row['bare_per_s']:>12,.0f}{row['emulator_per_s']:>16,.0f}{row['ratio']:>8.2f}{goal:>8.1f}")
     start, memory, polls = result["start"], result["memory"], result["polls"]
-    print(f"start     bare {start['bare_s']:.2f} s, emulator {start['emulator_s']:.2f} s, ratio {start['ratio']:.2f} (goal 3 at most)")
-    print(f"memory    {memory['beyond_body']:,.0f} bytes per finished job beyond its body (goal 1,500 at most), over {memory['jobs']:,} jobs")
+    print(
+        f"start     bare {start['bare_s']:.2f} s, emulator {start['emulator_s']:.2f} s, ratio {start['ratio']:.2f} (goal 3 at most)"
+    )
+    print(
+        f"memory    {memory['beyond_body']:,.0f} bytes per finished job beyond its body (goal 1,500 at most), over {memory['jobs']:,} jobs"
+    )
     print(f"polls     {polls['polls']:,} polls grew the process by {polls['grown_kb']:,} kB")
 
 

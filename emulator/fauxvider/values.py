@@ -25,9 +25,7 @@ __all__ = [
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 # What templates give: JSON, with exact decimals still in it.
-JsonTree: TypeAlias = (
-    "dict[str, JsonTree] | list[JsonTree] | str | int | float | bool | Decimal | None"
-)
+JsonTree: TypeAlias = "dict[str, JsonTree] | list[JsonTree] | str | int | float | bool | Decimal | None"
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SPAN = re.compile(r"(\d{1,12})(?:\.(\d{1,3}))?\s*(ms|s|m|h|d)\s*")

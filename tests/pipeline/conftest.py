@@ -107,6 +107,20 @@ class Bench:
         self.do(self.opened.submit(job_id, recipe, heard, fault=fault))
         return job_id, heard
 
+    def submit_two(self, first: Recipe, second: Recipe, *, cancel_second: bool = False) -> list[tuple[str, Heard]]:
+        """Submit both before the loop does anything else, so that the second surely waits for the first."""
+        self._jobs += 2
+        jobs = [(f"job-{self._jobs - 1}", Heard()), (f"job-{self._jobs}", Heard())]
+
+        async def submit() -> None:
+            for (job_id, heard), recipe in zip(jobs, (first, second), strict=True):
+                await self.opened.submit(job_id, recipe, heard)
+            if cancel_second:
+                assert self.opened.cancel(jobs[1][0])
+
+        self.do(submit())
+        return jobs
+
     def cancel(self, job_id: str) -> bool:
         async def cancel() -> bool:
             return self.opened.cancel(job_id)

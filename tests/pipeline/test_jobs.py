@@ -42,9 +42,7 @@ def test_a_cancelled_job_stops_within_a_step_and_the_next_is_right(bench: Any, k
 
 
 def test_a_job_cancelled_in_the_queue_never_starts(bench: Any, kit: Any) -> None:
-    first, heard_first = bench.submit(kit.recipe(steps=50))
-    second, heard_second = bench.submit(kit.recipe())
-    assert bench.cancel(second)
+    (first, heard_first), (_, heard_second) = bench.submit_two(kit.recipe(steps=50), kit.recipe(), cancel_second=True)
     assert heard_second.end.kind == "cancelled"
     assert not heard_second.started
     assert isinstance(heard_first.end, Rendered)
@@ -64,8 +62,7 @@ def test_cancelling_what_is_over_does_nothing(bench: Any, kit: Any) -> None:
 def test_two_jobs_run_one_after_the_other(bench: Any, kit: Any) -> None:
     recipes = [kit.recipe(steps=20), kit.recipe("flux2", steps=20)]
     alone = [bench.picture(recipe).data for recipe in recipes]
-    heard = [bench.submit(recipe)[1] for recipe in recipes]
-    ends = [one.end for one in heard]
+    ends = [heard.end for _, heard in bench.submit_two(*recipes)]
     assert all(isinstance(end, Rendered) for end in ends)
     assert all(kit.same_pixels(end.data, before) for end, before in zip(ends, alone, strict=True))
     assert ends[1].report.queued_ms >= ends[0].report.execution_ms

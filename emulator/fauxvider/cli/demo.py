@@ -24,7 +24,7 @@ __all__ = ["demo"]
 def demo(out: Path) -> None:
     """Show the whole thing at work: five models, callbacks, bills, an expiring URL. Needs no network."""
     out.mkdir(parents=True, exist_ok=True)
-    tour = take_tour(out, say=lambda text: click.echo(text))
+    tour = take_tour(out, say=click.echo)
     (out / "report.html").write_text(report_page(tour), encoding="utf-8")
     click.echo()
     _show(tour)
@@ -38,7 +38,9 @@ def _show(tour: Tour) -> None:
     click.secho(f"{'model':<{width}}  {'picture':<34}  {'cost shown':>12}  documented", bold=True)
     for stop in tour.stops:
         verdict = {True: "agrees", False: "DIFFERS", None: "-"}[stop.cost_agrees]
-        click.echo(f"{stop.title:<{width}}  {stop.picture_note:<34}  {stop.cost_shown or '-':>12}  {verdict}: {stop.cost_says}")
+        click.echo(
+            f"{stop.title:<{width}}  {stop.picture_note:<34}  {stop.cost_shown or '-':>12}  {verdict}: {stop.cost_says}"
+        )
     click.echo()
     for stop in tour.stops:
         path = "  ".join(f"{word} +{span_text(at)}" for at, word in stop.statuses)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import click
@@ -27,63 +28,113 @@ __all__ = ["serve"]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+_OPTIONS = (
+    click.option(
+        "--provider", "providers", multiple=True, metavar="NAME", help="Serve this bundled provider (all by default)."
+    ),
+    click.option(
+        "--contract",
+        "files",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Serve this contract file too.",
+    ),
+    click.option(
+        "--host", default="127.0.0.1", show_default=True, help="Listen here; beyond loopback only with --expose."
+    ),
+    click.option("--port", default=8900, show_default=True, help="The providers' port; 0 takes a free one."),
+    click.option("--control-port", default=8901, show_default=True, help="The control plane's port, always loopback."),
+    click.option(
+        "--clock", default="real", show_default=True, help="real, scaled:N, manual, stepping or stepping:SPAN."
+    ),
+    click.option("--seed", default=0, show_default=True, help="Seed of everything drawn in the default world."),
+    click.option("--reading", "readings", multiple=True, metavar="NAME=CASE", help="Choose a documented reading."),
+    click.option(
+        "--limits",
+        default="on",
+        type=click.Choice(["on", "off"]),
+        show_default=True,
+        help="Whether rate limits refuse.",
+    ),
+    click.option(
+        "--allow",
+        "allowed",
+        multiple=True,
+        metavar="HOST[:PORT]|CIDR",
+        help="Let callbacks and input pictures go there too.",
+    ),
+    click.option(
+        "--expose", is_flag=True, help="Allow a --host beyond loopback: the providers' port asks for no secret."
+    ),
+    click.option(
+        "--parser",
+        default="auto",
+        type=click.Choice(["auto", "httptools", "h11"]),
+        show_default=True,
+        help="HTTP parser.",
+    ),
+    click.option(
+        "--token-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write the control token there (mode 0600).",
+    ),
+    click.option("--no-metadata", is_flag=True, help="Leave run, seed and prompt digest out of the pictures."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON line with all addresses instead of text."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """The options of the command, by their names."""
+
+    providers: tuple[str, ...]
+    files: tuple[Path, ...]
+    host: str
+    port: int
+    control_port: int
+    clock: str
+    seed: int
+    readings: tuple[str, ...]
+    limits: str
+    allowed: tuple[str, ...]
+    expose: bool
+    parser: Literal["auto", "httptools", "h11"]
+    token_file: Path | None
+    no_metadata: bool
+    as_json: bool
+
+
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command()
-@click.option("--provider", "providers", multiple=True, metavar="NAME", help="Serve this bundled provider (repeatable; all by default).")
-@click.option("--contract", "files", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Serve this contract file too (repeatable).")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Listen here; anything but loopback needs --expose.")
-@click.option("--port", default=8900, show_default=True, help="The providers' port; 0 takes a free one.")
-@click.option("--control-port", default=8901, show_default=True, help="The control plane's port (always loopback); 0 takes a free one.")
-@click.option("--clock", default="real", show_default=True, metavar="CLOCK", help="real, scaled:N, manual, stepping or stepping:SPAN (of the default world).")
-@click.option("--seed", default=0, show_default=True, help="Seed of everything drawn in the default world.")
-@click.option("--reading", "readings", multiple=True, metavar="NAME=CASE", help="Choose a documented reading (repeatable).")
-@click.option("--limits", default="on", type=click.Choice(["on", "off"]), show_default=True, help="Whether rate limits refuse.")
-@click.option("--allow", "allowed", multiple=True, metavar="HOST[:PORT]|CIDR", help="Let callbacks and input pictures go there too (repeatable).")
-@click.option("--expose", is_flag=True, help="Allow --host beyond loopback. There is no protection on the providers' port.")
-@click.option("--parser", default="auto", type=click.Choice(["auto", "httptools", "h11"]), show_default=True, help="HTTP parser.")
-@click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE", help="Write the control token there (mode 0600).")
-@click.option("--no-metadata", is_flag=True, help="Leave run, seed and prompt digest out of the pictures.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line with all addresses instead of text.")
-def serve(
-    providers: tuple[str, ...],
-    files: tuple[Path, ...],
-    host: str,
-    port: int,
-    control_port: int,
-    clock: str,
-    seed: int,
-    readings: tuple[str, ...],
-    limits: str,
-    allowed: tuple[str, ...],
-    expose: bool,
-    parser: Any,
-    token_file: Path | None,
-    no_metadata: bool,
-    as_json: bool,
-) -> None:
+@_with_options
+def serve(**given: Any) -> None:
     """Serve the providers until interrupted (Ctrl-C ends within a second)."""
-    if host not in _LOOPBACK and not expose:
-        raise UsageError(f"--host {host} is reachable from other machines: add --expose if that is wanted")
-    emulator = build_emulator(
-        providers=providers,
-        files=files,
-        egress=EgressPolicy("allow", allow=allowed) if allowed else EgressPolicy(),
-        metadata=not no_metadata,
-    )
-    emulator.defaults = _defaults(emulator, clock=clock, seed=seed, readings=readings, limits=limits)
-    emulator.make_world(DEFAULT_WORLD, emulator.defaults)
+    options = ServeOptions(**given)
+    if options.host not in _LOOPBACK and not options.expose:
+        raise UsageError(f"--host {options.host} is reachable from other machines: add --expose if that is wanted")
+    emulator = _emulator(options)
     token = new_token()
-    if token_file is not None:
-        _write_token(token_file, token)
+    if options.token_file is not None:
+        _write_token(options.token_file, token)
     guard = control_app(emulator, token=token, hosts=frozenset())
-    site = bind_both(ProviderApp(emulator), guard, host, port, control_port, RunSettings(parser=parser))
+    settings = RunSettings(parser=options.parser)
+    site = bind_both(ProviderApp(emulator), guard, options.host, options.port, options.control_port, settings)
     emulator.settings.base_url = site.urls.provider
     guard.hosts = _own_hosts(site.urls)
 
     def ready() -> None:
-        if as_json:
-            click.echo(json.dumps(_places(emulator, site.urls, token)))
+        places = _places(emulator, site.urls, token)
+        if options.as_json:
+            click.echo(json.dumps(places))
         else:
-            _announce(emulator, site.urls, token, exposed=host not in _LOOPBACK)
+            _announce(emulator, places, exposed=options.host not in _LOOPBACK)
 
     # Facts pile up and never form cycles: looking through all of them again and again would halve the speed.
     gc.freeze()
@@ -91,21 +142,36 @@ def serve(
     with asyncio.Runner(loop_factory=site.loop_factory) as runner:
         runner.run(serve_bound(site, ready=ready))
     emulator.close()
-    if not as_json:
+    if not options.as_json:
         click.echo("stopped")
 
 
-def _defaults(
-    emulator: Emulator, *, clock: str, seed: int, readings: tuple[str, ...], limits: str
-) -> WorldOptions:
+def _emulator(options: ServeOptions) -> Emulator:
+    emulator = build_emulator(
+        providers=options.providers,
+        files=options.files,
+        egress=EgressPolicy("allow", allow=options.allowed) if options.allowed else EgressPolicy(),
+        metadata=not options.no_metadata,
+    )
+    emulator.defaults = _defaults(emulator, options)
+    emulator.make_world(DEFAULT_WORLD, emulator.defaults)
+    return emulator
+
+
+def _defaults(emulator: Emulator, options: ServeOptions) -> WorldOptions:
     chosen: dict[str, str] = {}
-    for text in readings:
+    for text in options.readings:
         name, equals, case = text.partition("=")
         if not equals:
             raise UsageError(f"--reading {text}: write NAME=CASE")
         chosen[name] = case
     contracts = {name: file.resolve({}) for name, file in emulator.contracts.items()}
-    given: Mapping[str, Any] = {"clock": clock, "seed": seed, "readings": chosen, "limits": limits}
+    given: Mapping[str, Any] = {
+        "clock": options.clock,
+        "seed": options.seed,
+        "readings": chosen,
+        "limits": options.limits,
+    }
     return read_options(given, contracts, defaults=WorldOptions())
 
 
@@ -123,20 +189,21 @@ def _own_hosts(urls: Urls) -> frozenset[str]:
 def _places(emulator: Emulator, urls: Urls, token: str) -> dict[str, Any]:
     described = emulator.describe(DEFAULT_WORLD)["providers"]
     return {
-        "providers": {name: {"base_url": one["base_url"], "origins": one["origins"]} for name, one in described.items()},
+        "providers": {
+            name: {"base_url": one["base_url"], "origins": one["origins"]} for name, one in described.items()
+        },
         "control": {"url": urls.control, "token": token},
     }
 
 
-def _announce(emulator: Emulator, urls: Urls, token: str, *, exposed: bool) -> None:
-    places = _places(emulator, urls, token)
+def _announce(emulator: Emulator, places: dict[str, Any], *, exposed: bool) -> None:
     world = emulator.world(DEFAULT_WORLD)
     width = max(len(name) for name in places["providers"])
     click.echo("fauxvider serves")
     for name, place in places["providers"].items():
         click.echo(f"  {name:<{width}}  {place['base_url']}")
     click.echo(f"clock    {world.clock.spec}")
-    click.echo(f"control  {urls.control}  (Authorization: Bearer {token})")
+    click.echo(f"control  {places['control']['url']}  (Authorization: Bearer {places['control']['token']})")
     if exposed:
         click.secho("warning  the providers' port is open to other machines and asks for no secret", fg="yellow")
     click.echo("Ctrl-C stops.")

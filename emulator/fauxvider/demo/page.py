@@ -46,7 +46,9 @@ def _section(stop: Stop) -> str:
     if stop.attempts:
         rows.append(("callback", escape(stop.signed)))
     if stop.url_life:
-        life = ", ".join(f"at {escape(when)} <b class={_tone(code < 300)}>HTTP {code}</b>" for when, code in stop.url_life)
+        life = ", ".join(
+            f"at {escape(when)} <b class={_tone(code < 300)}>HTTP {code}</b>" for when, code in stop.url_life
+        )
         rows.append(("URL", life))
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
     return (

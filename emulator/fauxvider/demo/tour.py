@@ -67,7 +67,11 @@ def take_tour(folder: Path, *, say: Callable[[str], None]) -> Tour:
     stops = json.loads(tour_text())["stops"]
     with Server() as server, server.world(name="demo", clock="manual", seed=7) as world:
         began = world.now()
-        seen = [_visit(server, world, stop, folder, number, say) for number, stop in enumerate(stops, 1)]
+        seen = []
+        for number, stop in enumerate(stops, 1):
+            say(f"{number}/{len(stops)}  {stop['title']}")
+            seen.append(_visit(server, world, stop))
+            _picture(seen[-1], folder, number)
         for stop, one in zip(stops, seen, strict=True):
             if stop.get("lives"):
                 _outlive(world, one, stop["lives"], say)
@@ -78,11 +82,8 @@ def take_tour(folder: Path, *, say: Callable[[str], None]) -> Tour:
         return Tour(seen, world.now() - began, balances)
 
 
-def _visit(
-    server: Server, world: WorldHandle, stop: Mapping[str, Any], folder: Path, number: int, say: Callable[[str], None]
-) -> Stop:
+def _visit(server: Server, world: WorldHandle, stop: Mapping[str, Any]) -> Stop:
     one = Stop(stop["title"], stop["provider"], stop["document"])
-    say(f"{number}/5  {one.title}")
     base, submit = world.base_url(one.provider), stop["submit"]
     body, receiver = dict(submit["json"]), TourReceiver(ANSWERS)
     if "callback" in submit:
@@ -91,23 +92,22 @@ def _visit(
     one.job = str(_at(answer, submit["id"]))
     one.statuses.append((0, str(_at(answer, stop["poll"]["status"]))))
     final = _follow(world, base, stop, one, submit["headers"])
-    url = str(_at(final, stop["picture"]))
-    one.url = url
-    _picture(url, one, folder, number)
-    cost = stop["cost"]
-    shown = _at(final, cost["shown"]) if cost["shown"] else None
-    one.cost_shown = "" if shown is None else str(shown)
-    one.cost_says = cost["says"]
-    one.cost_agrees = None if not cost["documented"] else Decimal(one.cost_shown) == Decimal(cost["documented"])
+    one.url = str(_at(final, stop["picture"]))
+    _note_cost(one, stop["cost"], final)
     if "callback" in submit:
         world.advance("1m")
         _note_attempts(server, world, one, receiver)
     return one
 
 
-def _follow(
-    world: WorldHandle, base: str, stop: Mapping[str, Any], one: Stop, headers: Mapping[str, str]
-) -> Any:
+def _note_cost(one: Stop, cost: Mapping[str, str], final: Any) -> None:
+    shown = _at(final, cost["shown"]) if cost["shown"] else None
+    one.cost_shown = "" if shown is None else str(shown)
+    one.cost_says = cost["says"]
+    one.cost_agrees = None if not cost["documented"] else Decimal(one.cost_shown) == Decimal(cost["documented"])
+
+
+def _follow(world: WorldHandle, base: str, stop: Mapping[str, Any], one: Stop, headers: Mapping[str, str]) -> Any:
     began, path = world.now(), stop["poll"]["path"].replace("${id}", one.job)
     for _ in range(_MAX_STEPS):
         world.advance(_STEP_MS / 1000)
@@ -120,8 +120,8 @@ def _follow(
     raise RuntimeError(f"{one.title} did not finish within {span_text(_STEP_MS * _MAX_STEPS)}")
 
 
-def _picture(url: str, one: Stop, folder: Path, number: int) -> None:
-    status, data = _get(url)
+def _picture(one: Stop, folder: Path, number: int) -> None:
+    status, data = _get(one.url)
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         kind = (image.format or "").lower()
@@ -136,7 +136,9 @@ def _note_attempts(server: Server, world: WorldHandle, one: Stop, receiver: Tour
         outcome = made["error"] if made["status"] is None else f"HTTP {made['status']}"
         one.attempts.append(Attempt(made["at"] - delivery["created"], outcome))
     same = len({hit.body for hit in receiver.hits}) == 1
-    one.signed = f"{delivery['state']}; {len(receiver.hits)} POSTs, {'the same bytes each time' if same else 'bytes differ'}"
+    one.signed = (
+        f"{delivery['state']}; {len(receiver.hits)} POSTs, {'the same bytes each time' if same else 'bytes differ'}"
+    )
     server.call(receiver.stop())
 
 

@@ -54,7 +54,7 @@ class Shape:
     width: int
     height: int
     count: int
-    format: str
+    format: Literal["png", "jpeg", "webp"]
 
 
 @dataclass(frozen=True, slots=True)

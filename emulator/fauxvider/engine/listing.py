@@ -46,7 +46,7 @@ def parse_filter(text: str) -> Test:
 
 
 def _tokens(text: str) -> list[re.Match[str]]:
-    found, at = [], 0
+    at, found = 0, list[re.Match[str]]()
     while text[at:].strip():
         token = _TOKEN.match(text, at)
         if token is None or len(found) == _MAX_TOKENS:
@@ -117,7 +117,7 @@ def _compare(actual: Any, operator: str, wanted: str) -> bool:
         return bool(one == other)
     if operator == "!=":
         return bool(one != other)
-    return {">": one > other, "<": one < other, ">=": one >= other, "<=": one <= other}[operator]
+    return bool({">": one > other, "<": one < other, ">=": one >= other, "<=": one <= other}[operator])
 
 
 def _comparable(actual: Any, wanted: str) -> tuple[Any, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from fauxvider.contract.model import Contract
 from fauxvider.gate import dump_json
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.handle import handle
@@ -22,6 +23,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/json")
+_FORM = 65_536  # what a multipart form may add around its file
 
 
 class ProviderApp:
@@ -30,13 +32,7 @@ class ProviderApp:
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self._hosts = {host.encode("latin-1"): place for host, place in emulator.hosts.items()}
-        self._max_body = {
-            name: max(
-                [op.max_body for op in file.resolve({}).operations.values()]
-                + [(file.resolve({}).assets.max_size or 0) + 65536 if file.resolve({}).assets else 0]
-            )
-            for name, file in emulator.contracts.items()
-        }
+        self._max_body = {name: _largest_body(file.resolve({})) for name, file in emulator.contracts.items()}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -96,6 +92,11 @@ class ProviderApp:
             return Reply(200, [_JSON], dump_json({"fauxvider": "providers", "providers": dict(providers)}))
         text = "no provider at this path; these are served"
         return Reply(404, [_JSON], dump_json({"error": text, "providers": dict(providers)}))
+
+
+def _largest_body(contract: Contract) -> int:
+    uploads = (contract.assets.max_size or 0) + _FORM if contract.assets else 0
+    return max(uploads, *(operation.max_body for operation in contract.operations.values()))
 
 
 async def _read(receive: Receive, limit: int) -> tuple[bytes, bool]:

@@ -236,8 +236,8 @@ async def _serve_one(server: _Server, sock: socket.socket) -> None:
 
 
 def _url(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    host = _ANYWHERE.get(host, host)
+    bound, port = sock.getsockname()[:2]
+    host = _ANYWHERE.get(bound) or str(bound)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -286,4 +286,5 @@ def protocol_class(
         base = GuardedH11
     else:
         raise UsageError(f"{parser!r} is no parser: choose auto, httptools or h11")
-    return type(base.__name__, (base,), {"settings": settings or WireSettings()})
+    made = type(base.__name__, (base,), {"settings": settings or WireSettings()})
+    return cast("type[asyncio.Protocol]", made)

@@ -43,11 +43,10 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
         raise LookupError(f"the operation {call.operation.name} submits without a model")
     number = await provider.store.next_number("job")
     scope = _scope(provider, call, model, number)
-    shape: Shape | Rejection = _NOTHING
-    if not call.failure:
-        shape = await _shape(provider, call, model, scope)
-        if isinstance(shape, Rejection):
-            return shape
+    found = _NOTHING if call.failure else await _shape(provider, call, model, scope)
+    if isinstance(found, Rejection):
+        return found
+    shape = provider.same(found)
     plan = draw_plan(
         provider.contract,
         model,
@@ -70,7 +69,7 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
             run_ms=_run_ms(provider, plan),
             scope=scope,
         )
-    call.prepared = Prepared(number, provider.same(shape), plan, provider.same(price))
+    call.prepared = Prepared(number, shape, plan, provider.same(price))
     return call.prepared
 
 
@@ -87,11 +86,11 @@ async def _shape(provider: Provider, call: Call, model: Model, scope: RequestSco
             if (size := await _source_size(provider, value)) is not None:
                 sizes[value] = size
     try:
-        shape = outputs.shape_of(provider, model, scope, sizes)
+        shape = outputs.shape_of(model, scope, sizes)
     except (FauxviderError, ValueError, ArithmeticError) as problem:
         issue = {"text": str(problem), "path": "", "field": "", "keyword": "other"}
         return Rejection("param_invalid", {"issue": issue, "issues": [issue]})
-    if isinstance(shape, Shape) and max(shape.width, shape.height) > MAX_SIDE:
+    if max(shape.width, shape.height) > MAX_SIDE:
         scale = MAX_SIDE / max(shape.width, shape.height)
         return replace(shape, width=max(1, int(shape.width * scale)), height=max(1, int(shape.height * scale)))
     return shape

@@ -164,7 +164,12 @@ async def check_idempotency(provider: Provider, call: Call) -> Rejection | None:
     key = header_of(call.request, rules.header.lower().encode("latin-1")) if rules else None
     if rules is None or not key:
         return None
-    call.intent = "|".join([*[_CALLER[part](call) if part in _CALLER else _path_part(call, part) for part in rules.per], provider.world.print_of(key)])
+    call.intent = "|".join(
+        [
+            *[_CALLER[part](call) if part in _CALLER else _path_part(call, part) for part in rules.per],
+            provider.world.print_of(key),
+        ]
+    )
     record = await provider.store.record_by_intent(call.intent)
     if record is None or record.job.accepted + rules.window <= call.moment:
         return None

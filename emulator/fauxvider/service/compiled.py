@@ -13,7 +13,9 @@ from fauxvider.service.scopes import model_scope
 
 __all__ = ["Compiled"]
 
-_OF_THE_JOB = frozenset({"job", "body", "input", "param", "model", "mint", "output", "outputs", "path", "item", "states"})
+_OF_THE_JOB = frozenset(
+    {"job", "body", "input", "param", "model", "mint", "output", "outputs", "path", "item", "states"}
+)
 
 
 class Compiled:
@@ -25,17 +27,14 @@ class Compiled:
             name: Router(op for op in contract.operations.values() if op.origin == name) for name in contract.origins
         }
         self.files = FileRoutes(contract)
-        self.urls: Mapping[str, Url] = {url.serves: url for url in reversed(contract.urls.values())}
+        self.urls: Mapping[str, Url] = {url.serves: url for url in reversed(list(contract.urls.values()))}
         self.models: Mapping[tuple[str, ...], Model] = {model.key: model for model in contract.models.values()}
         self.first_keys = {model.key[0] for model in contract.models.values() if model.key}
         self.model_scopes: Mapping[str, Mapping[str, Any]] = {
             name: model_scope(model) for name, model in contract.models.items()
         }
-        self.checks = {
-            name: checks_of(operation)
-            for name, operation in contract.operations.items()
-        }
-        self.states = [
+        self.checks = {name: checks_of(operation) for name, operation in contract.operations.items()}
+        self.states: list[Mapping[str, Any]] = [
             {"word": state.word, "is": state.canonical, "terminal": state.is_terminal}
             for state in contract.states.values()
         ]

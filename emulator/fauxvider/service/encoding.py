@@ -67,9 +67,7 @@ def header_pairs(headers: Iterable[tuple[str, Template]], scope: Mapping[str, An
     return pairs
 
 
-def _over(
-    headers: list[tuple[bytes, bytes]], further: list[tuple[bytes, bytes]]
-) -> list[tuple[bytes, bytes]]:
+def _over(headers: list[tuple[bytes, bytes]], further: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     named = {name for name, _ in further}
     return [pair for pair in headers if pair[0] not in named] + further
 

@@ -46,9 +46,7 @@ async def serve_file(provider: Provider, request: Request, moment: int) -> Reply
     return reply
 
 
-async def _serve(
-    provider: Provider, request: Request, rule: Url, groups: Mapping[str, str], moment: int
-) -> Reply:
+async def _serve(provider: Provider, request: Request, rule: Url, groups: Mapping[str, str], moment: int) -> Reply:
     if cause := _signature_cause(provider, request, rule, groups, moment):
         return _refuse(provider, rule, cause, moment)
     if rule.serves == "output":
@@ -67,9 +65,7 @@ async def _serve(
     return _file_reply(request, data, asset.media_type)
 
 
-def _signature_cause(
-    provider: Provider, request: Request, rule: Url, groups: Mapping[str, str], moment: int
-) -> str:
+def _signature_cause(provider: Provider, request: Request, rule: Url, groups: Mapping[str, str], moment: int) -> str:
     if rule.signer == "unsigned":
         return ""
     if rule.signer == "opaque" or rule.sigv4 is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fauxvider.contract.model import Waits
 from fauxvider.engine.facts import Event, Record
@@ -56,7 +56,7 @@ def _read_view(provider: Provider, call: Call, record: Record, moment: int) -> R
     return reply
 
 
-def _hold_span(call: Call, waits: Waits) -> int | None | Rejection:
+def _hold_span(call: Call, waits: Waits) -> int | Rejection | None:
     """Give the ms to hold at most; None holds to the end of the job, 0 not at all."""
     if not waits.query:
         is_switched_off = bool(waits.unless) and at_pointer(call.body, waits.unless) is True
@@ -236,7 +236,7 @@ async def counts(provider: Provider, call: Call) -> Reply:
         tally[snapshot_at(provider.contract, life, record.job, call.moment).state] += 1
         tally["retried"] += life.runs
         tally["total"] += 1
-    scope: dict[str, Any] = provider.scope(call)
+    scope = provider.scope(call)
     states = ("queued", "running", "succeeded", "failed", "cancelled", "timed_out", "moderated", "expired")
     scope["counts"] = {name: tally[name] for name in (*states, "retried", "total")}
     return provider.answer(call, "ok", scope)

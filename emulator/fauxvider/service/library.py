@@ -68,7 +68,9 @@ async def add(provider: Provider, call: Call, *, data: bytes | None, name: str, 
         upload = {"name": name, "media_type": media_type, "size": size}
         mints = provider.mints(moment=call.moment, asset=number, key=call.key, request=call.number)
         key = str(rules.key({"now": call.moment, "upload": upload, "mint": mints}))
-    asset = replace(asset, key=key, media_type=media_type, owner=call.key, state="ready" if data is not None else "pending")
+    asset = replace(
+        asset, key=key, media_type=media_type, owner=call.key, state="ready" if data is not None else "pending"
+    )
     if data is not None:
         asset = _filled(asset, data)
     await provider.store.put_asset(asset)
@@ -107,9 +109,7 @@ async def asset_upload(provider: Provider, call: Call) -> Reply:
 def _answer(provider: Provider, call: Call, asset: Asset, outcome: str) -> Reply:
     scope = provider.scope(call)
     scope["asset"] = asset_scope(provider, asset, moment=call.moment, site=call.request.site)
-    scope["mint"] = provider.mints(
-        moment=asset.created, asset=asset.number, request=call.number, key=call.key
-    )
+    scope["mint"] = provider.mints(moment=asset.created, asset=asset.number, request=call.number, key=call.key)
     return provider.answer(call, outcome, scope)
 
 

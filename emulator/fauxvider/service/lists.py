@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cmp_to_key
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from fauxvider.contract.model import Page, SecretRules
@@ -126,16 +126,20 @@ def _sorted(rows: list[Mapping[str, Any]], page: Page, query: Mapping[str, str])
         return rows
     for name, is_down in reversed(sort_key(text, rows[0])):
         # Stable, so that what compares equal keeps newest first.
-        rows = sorted(rows, key=cmp_to_key(lambda one, other, name=name: _order(one[name], other[name])), reverse=is_down)
+        rows = sorted(rows, key=_key_of(name), reverse=is_down)
     return rows
 
 
-def _order(one: Any, other: Any) -> int:
-    if one is None or other is None:
-        return (one is not None) - (other is not None)
-    if isinstance(one, str) != isinstance(other, str):
-        one, other = str(one), str(other)
-    return int(one > other) - int(one < other)
+def _key_of(name: str) -> Callable[[Mapping[str, Any]], tuple[int, Any]]:
+    """Give a sort key that orders nothing first, then numbers, then texts."""
+
+    def key(row: Mapping[str, Any]) -> tuple[int, Any]:
+        value = row[name]
+        if value is None:
+            return (0, 0)
+        return (1, value) if isinstance(value, (int, float, Decimal)) else (2, str(value))
+
+    return key
 
 
 async def history(provider: Provider, call: Call) -> Reply:

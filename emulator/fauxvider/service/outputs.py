@@ -12,7 +12,6 @@ from fauxvider.engine.outputs import MEDIA_TYPES, format_of, size_of
 from fauxvider.engine.plan import whole
 from fauxvider.engine.timeline import snapshot_at
 from fauxvider.engine.urls import token_serial
-from fauxvider.service.wire import Rejection
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Provider
@@ -101,7 +100,7 @@ def signing_key(provider: Provider) -> str:
     return provider.mint.text("sigv4-secret", 40)
 
 
-def shape_of(provider: Provider, model: Model, scope: Scope, sizes: Mapping[str, tuple[int, int]]) -> Shape | Rejection:
+def shape_of(model: Model, scope: Scope, sizes: Mapping[str, tuple[int, int]]) -> Shape:
     """Work out what will be delivered. `sizes`: pixel sizes of the input pictures, by input value."""
 
     def source_size(value: Any) -> tuple[int, int] | None:
@@ -110,7 +109,8 @@ def shape_of(provider: Provider, model: Model, scope: Scope, sizes: Mapping[str,
     output = model.output
     count = whole(output.count(scope))
     width, height = size_of(output.size, scope, source_size)
-    return Shape(width, height, max(0, min(MAX_PICTURES, count if count is not None else 1)), format_of(output.format(scope)))
+    number = max(0, min(MAX_PICTURES, 1 if count is None else count))
+    return Shape(width, height, number, format_of(output.format(scope)))
 
 
 def file_keys(provider: Provider, record: Record) -> tuple[str, ...]:
@@ -125,7 +125,9 @@ def file_keys(provider: Provider, record: Record) -> tuple[str, ...]:
     keys = []
     for number in range(1, job.shape.count + 1):
         mints = provider.mints(moment=life.ended, job=job.number, run=0, output=number, model=model.name, key=job.key)
-        keys.append(str(rule.key({"job": snap, "mint": mints, "file": {"ext": ext, "number": number}, "now": life.ended})))
+        keys.append(
+            str(rule.key({"job": snap, "mint": mints, "file": {"ext": ext, "number": number}, "now": life.ended}))
+        )
     return tuple(keys)
 
 

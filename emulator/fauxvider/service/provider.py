@@ -65,7 +65,7 @@ class Provider:
 
     def __init__(self, world: World, compiled: Compiled, store: Store, settings: Settings) -> None:
         self.world = world
-        self.compiled = compiled
+        self.compiled: Compiled = compiled
         self.contract: Contract = compiled.contract
         self.store = store
         self.settings = settings
@@ -196,7 +196,9 @@ class Provider:
         if record is None:
             return
         life = self.life(record)
-        if life.ended != moment or any(delivery.automatic and delivery.created == moment for delivery in record.deliveries):
+        if life.ended != moment or any(
+            delivery.automatic and delivery.created == moment for delivery in record.deliveries
+        ):
             return
         if life.gone is not None and life.gone < moment:
             return  # removed before its end: nobody is charged or called for it
@@ -212,9 +214,7 @@ class Provider:
             return
         rule = self._rules[job.model]
         unit = self.contract.account.unit
-        await self.store.add_charge(
-            Charge(moment, job.id, job.price, unit, rule, job.key, job.intent, job.fingerprint)
-        )
+        await self.store.add_charge(Charge(moment, job.id, job.price, unit, rule, job.key, job.intent, job.fingerprint))
         self.used += job.price
         self.world.journal.add(
             moment, "charged", ("provider", "job", "amount", "unit"), (self.name, job.id, str(job.price), unit)

@@ -89,9 +89,7 @@ class JobScope(RequestScope):
         return value
 
     def fork(self) -> JobScope:
-        made = JobScope(
-            self.provider, self.record, self.life, moment=self.moment, site=self.site, call=self.call
-        )
+        made = JobScope(self.provider, self.record, self.life, moment=self.moment, site=self.site, call=self.call)
         made.update(self)
         return made
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fauxvider.server.gate import MultipartRefusedError, Part, parse_multipart, parse_query
+from fauxvider.gate import MultipartRefusedError, Part, parse_multipart, parse_query
 
 FORM = "multipart/form-data; boundary=frontier"
 

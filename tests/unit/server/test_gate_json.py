@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fauxvider.server.gate import GateError, JsonRefusedError, dump_json, parse_json
+from fauxvider.gate import GateError, JsonRefusedError, dump_json, parse_json
 
 # In the manner of JSONTestSuite: y must be read, n must be refused.
 READ: dict[bytes, Any] = {
