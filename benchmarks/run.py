@@ -232,10 +232,12 @@ def show(result: dict[str, Any]) -> None:
         print(f"{name:<10}{row['bare_per_s']:>12,.0f}{row['emulator_per_s']:>16,.0f}{row['ratio']:>8.2f}{goal:>8.1f}")
     start, memory, polls = result["start"], result["memory"], result["polls"]
     print(
-        f"start     bare {start['bare_s']:.2f} s, emulator {start['emulator_s']:.2f} s, ratio {start['ratio']:.2f} (goal 3 at most)"
+        f"start     bare {start['bare_s']:.2f} s, emulator {start['emulator_s']:.2f} s, "
+        f"ratio {start['ratio']:.2f} (goal 3 at most)"
     )
     print(
-        f"memory    {memory['beyond_body']:,.0f} bytes per finished job beyond its body (goal 1,500 at most), over {memory['jobs']:,} jobs"
+        f"memory    {memory['beyond_body']:,.0f} bytes per finished job beyond its body "
+        f"(goal 1,500 at most), over {memory['jobs']:,} jobs"
     )
     print(f"polls     {polls['polls']:,} polls grew the process by {polls['grown_kb']:,} kB")
 

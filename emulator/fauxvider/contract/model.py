@@ -282,6 +282,7 @@ class Model:
     cost: Cost
     timing: Mapping[str, Span]  # by state word
     picture: Picture
+    quoted_by: tuple[str, ...] | None = None  # the parameters that alone decide size and price, if they do
 
 
 @dataclass(frozen=True, slots=True)

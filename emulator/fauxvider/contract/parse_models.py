@@ -62,7 +62,20 @@ def _model(node: Node, states: Mapping[str, State]) -> Model:
         cost=_cost(node.at("cost")),
         timing={_word(timing, one.name, states): span_law(one) for one in timing.entries()},
         picture=_picture(node.at("picture")),
+        quoted_by=_quoted_by(node),
     )
+
+
+def _quoted_by(node: Node) -> tuple[str, ...] | None:
+    """Name the parameters that decide what a job delivers and costs; None if more than those do."""
+    output, cost = node.at("output"), node.at("cost")
+    if output.at("size").text("kind") in ("source", "aspect") or cost.text("kind") in ("per_second", "formula"):
+        return None
+    parts = [output.at("count"), output.at("size"), output.at("format"), cost.at("by")]
+    names = {name for part in parts for name in part.names_used()}
+    fields = {name.removeprefix("param.") for name in names}
+    is_plain = all(name.startswith("param.") and name.count(".") == 1 for name in names)
+    return tuple(sorted(fields)) if is_plain else None
 
 
 def _word(timing: Node, word: str, states: Mapping[str, State]) -> str:

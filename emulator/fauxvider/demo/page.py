@@ -10,13 +10,16 @@ from fauxvider.values import span_text
 __all__ = ["report_page"]
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #1c2430; background: #fbfaf7; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; }
+body { color: #1c2430; background: #fbfaf7; }
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.1rem; margin: 0 0 .6rem; }
 p.lead { color: #56606e; margin: 0 0 2rem; }
-section { display: grid; grid-template-columns: 15rem 1fr; gap: 1.5rem; padding: 1.5rem 0; border-top: 1px solid #ddd8cc; }
+section { display: grid; grid-template-columns: 15rem 1fr; gap: 1.5rem; padding: 1.5rem 0; }
+section { border-top: 1px solid #ddd8cc; }
 section img { width: 100%; border-radius: 6px; display: block; background: #eee; }
 figcaption, .note { color: #56606e; font-size: .85rem; } figure { margin: 0; }
-dl { display: grid; grid-template-columns: 7rem 1fr; gap: .35rem .8rem; margin: 0; } dt { color: #56606e; } dd { margin: 0; }
+dl { display: grid; grid-template-columns: 7rem 1fr; gap: .35rem .8rem; margin: 0; }
+dt { color: #56606e; } dd { margin: 0; }
 code { font: .88em ui-monospace, monospace; } .good { color: #19703a; } .bad { color: #b3261e; }
 svg { width: 100%; height: auto; margin-top: .8rem; } svg text { font: 11px system-ui, sans-serif; fill: #56606e; }
 @media (max-width: 44rem) { section { grid-template-columns: 1fr; } }

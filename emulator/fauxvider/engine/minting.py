@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
+from struct import Struct
 from typing import Final, TypeAlias
 
 from fauxvider.contract.model import IdKind
@@ -26,6 +27,7 @@ _DIGEST: Final = 32
 _MAC: Final = 10
 _SERIAL: Final = 6
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+_FOUR: Final = Struct(">4Q")
 _MOMENTS: Final = (1 << 48) - 1
 _LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
 _HUNDRED = [f"{number:02d}" for number in range(100)]
@@ -138,9 +140,7 @@ class Mint:
         """Draw whole numbers from 0 to 2^64 - 1 without end."""
         number = 0
         while True:
-            digest = self._bytes(name, (*parts, number), _DIGEST)
-            for at in range(0, _DIGEST, 8):
-                yield int.from_bytes(digest[at : at + 8])
+            yield from _FOUR.unpack(self._bytes(name, (*parts, number), _DIGEST))
             number += 1
 
     def integer(self, name: str, *parts: str | int, low: int, high: int) -> int:

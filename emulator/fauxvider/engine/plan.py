@@ -37,9 +37,8 @@ def draw_plan(
 ) -> Plan:
     """Draw one run. `parts` names the run (job and retry number); `same` may share equal values."""
     draws = mint.stream("plan", *parts)
-    phases = tuple(
-        _span(model.timing.get(phase.state.word, phase.lasts), draws, scope, shape) for phase in contract.phases
-    )
+    timing = model.timing
+    phases = tuple([_span(timing.get(phase.state.word, phase.lasts), draws, scope, shape) for phase in contract.phases])
     wanted = model.picture.seed(scope) if model.picture.seed else None
     seed = whole(wanted)
     if seed is None or seed < 0:

@@ -24,6 +24,7 @@ __all__ = ["Prepared", "accept", "body_print", "draw_again", "prepare"]
 
 _NOTHING = Shape(0, 0, 0, "png")
 MAX_SIDE = 4096
+_PLAIN = frozenset({int, str, bool, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,15 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
         raise LookupError(f"the operation {call.operation.name} submits without a model")
     number = await provider.store.next_number("job")
     scope = _scope(provider, call, model, number)
-    found = _NOTHING if call.failure else await _shape(provider, call, model, scope)
-    if isinstance(found, Rejection):
-        return found
-    shape = provider.same(found)
+    key = None if call.failure else _quote_key(provider, model, scope)
+    quote = None if key is None else provider.compiled.quotes.get(key)
+    if call.failure:
+        shape: Shape | Rejection = _NOTHING
+    else:
+        shape = quote[0] if quote else await _shape(provider, model, scope)
+    if isinstance(shape, Rejection):
+        return shape
+    shape = provider.same(shape)
     plan = draw_plan(
         provider.contract,
         model,
@@ -59,18 +65,34 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
         detail=call.detail,
         same=provider.same,
     )
-    price = Decimal(0)
-    if not call.failure:
-        price = price_of(
-            model.cost,
-            width=shape.width,
-            height=shape.height,
-            count=shape.count,
-            run_ms=_run_ms(provider, plan),
-            scope=scope,
-        )
+    if call.failure:
+        price = Decimal(0)
+    else:
+        price = quote[1] if quote else _price(provider, model, shape, plan, scope)
+    if key is not None and quote is None:
+        provider.compiled.remember_quote(key, shape, price)
     call.prepared = Prepared(number, shape, plan, provider.same(price))
     return call.prepared
+
+
+def _quote_key(provider: Provider, model: Model, scope: RequestScope) -> tuple[object, ...] | None:
+    """Name a request by what alone decides its size and price; None if that is more than a few plain values."""
+    fields, given = model.quoted_by, scope["param"]
+    if fields is None or not isinstance(given, dict):
+        return None
+    key = (provider.name, model.name, *[given.get(name) for name in fields])
+    return key if all(value.__class__ in _PLAIN for value in key) else None
+
+
+def _price(provider: Provider, model: Model, shape: Shape, plan: Plan, scope: RequestScope) -> Decimal:
+    return price_of(
+        model.cost,
+        width=shape.width,
+        height=shape.height,
+        count=shape.count,
+        run_ms=_run_ms(provider, plan),
+        scope=scope,
+    )
 
 
 def _scope(provider: Provider, call: Call, model: Model, number: int) -> RequestScope:
@@ -79,7 +101,7 @@ def _scope(provider: Provider, call: Call, model: Model, number: int) -> Request
     return scope
 
 
-async def _shape(provider: Provider, call: Call, model: Model, scope: RequestScope) -> Shape | Rejection:
+async def _shape(provider: Provider, model: Model, scope: RequestScope) -> Shape | Rejection:
     sizes: dict[str, tuple[int, int]] = {}
     if model.output.size.kind in ("source", "aspect"):
         for value in pictures.source_values(model, scope):

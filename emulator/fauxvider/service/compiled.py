@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from fauxvider.contract.model import Contract, Model, Operation, Url
+from fauxvider.engine.facts import Shape
 from fauxvider.engine.routing import Router
 from fauxvider.engine.urls import FileRoutes
 from fauxvider.service.checks import checks_of
 from fauxvider.service.scopes import model_scope
 
 __all__ = ["Compiled"]
+
+_MAX_QUOTES = 4096
 
 _OF_THE_JOB = frozenset(
     {"job", "body", "input", "param", "model", "mint", "output", "outputs", "path", "item", "states"}
@@ -40,7 +44,13 @@ class Compiled:
         ]
         self.hosts = {origin.host: name for name, origin in contract.origins.items()}
 
+        self.quotes: dict[tuple[object, ...], tuple[Shape, Decimal]] = {}
         self.lasting = {name for name, operation in contract.operations.items() if self._lasts(operation)}
+
+    def remember_quote(self, key: tuple[object, ...], shape: Shape, price: Decimal) -> None:
+        if len(self.quotes) >= _MAX_QUOTES:
+            self.quotes.clear()
+        self.quotes[key] = (shape, price)
 
     def _lasts(self, operation: Operation) -> bool:
         """Tell whether what a read shows of a finished job stays the same, byte for byte, however often it is asked.

@@ -174,13 +174,14 @@ class Emulator:
         }
 
     async def deliveries(self, name: str) -> list[dict[str, Any]]:
-        found = []
+        found: list[dict[str, Any]] = []
         for provider in self.world(name).used_providers.values():
             if provider.contract.callbacks is None:
                 continue
             async for record in provider.store.records():
-                for shown in delivery_scopes(provider, record):
-                    found.append({"provider": provider.name, **{k: v for k, v in shown.items() if k != "payload"}})
+                found.extend(
+                    {"provider": provider.name, **shown, "payload": None} for shown in delivery_scopes(provider, record)
+                )
         return sorted(found, key=lambda one: (one["created"], one["number"]))
 
     async def ledger(self, name: str) -> dict[str, Any]:

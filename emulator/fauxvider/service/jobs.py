@@ -91,9 +91,7 @@ def _bad_wait(waits: Waits, asked: str) -> Rejection:
     return Rejection("param_range", {"issue": issue, "issues": [issue]})
 
 
-async def _hold(
-    provider: Provider, call: Call, record: Record, waits: Waits, *, is_new: bool = True
-) -> tuple[Record, int] | Rejection:
+async def _hold(provider: Provider, call: Call, record: Record, waits: Waits) -> tuple[Record, int] | Rejection:
     """Wait until the job ends or the hold does; give the job and the moment to show it at."""
     span = _hold_span(call, waits)
     if isinstance(span, Rejection):
