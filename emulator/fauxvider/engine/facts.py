@@ -45,6 +45,7 @@ class Plan:
     deadlines: tuple[int | None, ...] = ()
     failure: str = ""  # "" succeeds
     detail: str = ""
+    live: bool = False  # runs for real: events say when it starts and how it ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +84,16 @@ class Job:
 class Event:
     """Something that happened to a job after it was accepted.
 
-    kinds: cancelled; purged; retried (plan); forced (name: a failure, "" succeeds);
-    ttl (number: ms left from `at`); drained (number: chunks handed out so far).
+    kinds: cancelled; purged; retried (plan); forced (name: a failure, "" succeeds, detail);
+    ttl (number: ms left from `at`); drained (number: chunks handed out so far); started (of a live run).
     """
 
     at: int
-    kind: Literal["cancelled", "purged", "retried", "forced", "ttl", "drained"]
+    kind: Literal["cancelled", "purged", "retried", "forced", "ttl", "drained", "started"]
     name: str = ""
     number: int = 0
     plan: Plan | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from typing import Any
 from fauxvider.contract.model import Contract, Deadline, State
 from fauxvider.engine.facts import Event, Job, Plan, Record
 
-__all__ = ["Life", "Snapshot", "life_of", "snapshot_at"]
+__all__ = ["OPEN", "Life", "Snapshot", "life_of", "snapshot_at"]
+
+OPEN = 100 * 365 * 86_400_000  # how far away an end is that nobody knows yet, in ms
 
 
 @dataclass(slots=True)
@@ -80,6 +82,8 @@ def life_of(contract: Contract, record: Record) -> Life:
 
 
 def _run(contract: Contract, plan: Plan, began: int) -> Life:
+    if plan.live:
+        return _live(contract, plan, began)
     at, started, marks = began, None, []
     for phase, lasts in zip(contract.phases, plan.phases, strict=False):
         state = phase.state
@@ -97,6 +101,13 @@ def _run(contract: Contract, plan: Plan, began: int) -> Life:
         if span is not None:
             _apply_deadline(contract, life, deadline, span, started)
     return life
+
+
+def _live(contract: Contract, plan: Plan, began: int) -> Life:
+    """A run that is really under way: it waits until an event says that it started, and for the one that ends it."""
+    marks = [(began, phase.state) for phase in contract.phases if phase.state.canonical == "queued"]
+    marks = marks[:1] or [(began, contract.phases[0].state)]
+    return Life(marks, began, began + OPEN, contract.ends["succeeded"], "", plan.detail, plan.seed)
 
 
 def _apply_deadline(contract: Contract, life: Life, deadline: Deadline, span: int, started: int | None) -> None:
@@ -129,6 +140,10 @@ def _after(contract: Contract, life: Life, event: Event) -> Life:
         _cut(life, event.at, contract.ends["cancelled"], "")
     elif event.kind == "forced":
         _force(contract, life, event)
+    elif event.kind == "started" and event.at < life.ended:
+        running = next((phase.state for phase in contract.phases if phase.state.canonical == "running"), None)
+        if running is not None:
+            life.marks.append((event.at, running))
     return life
 
 
@@ -137,6 +152,8 @@ def _force(contract: Contract, life: Life, event: Event) -> None:
         _cut(life, event.at, contract.ends["succeeded"], "")
         return
     _cut(life, event.at, _end_of(contract, event.name), event.name)
+    if event.detail and life.failure == event.name:
+        life.detail = event.detail
 
 
 def _cut(life: Life, at: int, end: State, failure: str) -> None:

@@ -1,0 +1,1 @@
+"""Scenarios: what goes wrong in a world, as data (docs/scenarios.md)."""
