@@ -6,20 +6,21 @@ import httpx
 
 from fauxvider import Server
 
-RUN = {"input": {"prompt": "a lighthouse at dusk", "width": 1024, "height": 1024}}
+MODEL = "/v2/black-forest-labs-flux-1-kontext-dev"
+RUN = {"input": {"prompt": "the bluebird, now on a cloud", "image": "https://example.com/bluebird.png"}}
 
 
-def price(cost: str) -> str:
-    """Give what a run costs under one of the documented readings of a contradictory rule."""
-    with server.world(clock="stepping:10s", readings={"cost.rounding": cost}) as world:
-        api = world.base_url("runpod") + "/v2/black-forest-labs-flux-1-dev"
+def cost(reading: str) -> str:
+    """Give what an edit costs: the provider's page contradicts itself, and a world takes its pick."""
+    with server.world(clock="stepping:10s", readings={"kontext.cost": reading}) as world:
+        api = world.base_url("runpod") + MODEL
         job = client.post(f"{api}/run", json=RUN).json()
         return str(client.get(f"{api}/status/{job['id']}").json()["output"]["cost"])
 
 
 with Server() as server, httpx.Client(headers={"Authorization": "Bearer any"}) as client:
-    for reading in ("exact", "trunc8", "trunc6"):
-        print(f"{reading:<7} {price(reading)}")
-    with server.world(keys=["good"], balances={"runpod": "0.01"}) as world:
-        refused = client.post(world.base_url("runpod") + "/v2/black-forest-labs-flux-1-dev/run", json=RUN)
-        print("an unlisted key:", refused.status_code)
+    for name in ("flat", "legacy_per_mp_03"):
+        print(f"{name:<16} {cost(name)}")
+    with server.world(keys=["the-only-key"]) as strict:
+        refused = client.post(strict.base_url("runpod") + MODEL + "/run", json=RUN)
+        print(f"{'an unlisted key':<16} HTTP {refused.status_code}")

@@ -28,10 +28,11 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 JsonTree: TypeAlias = "dict[str, JsonTree] | list[JsonTree] | str | int | float | bool | Decimal | None"
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_SPAN = re.compile(r"(\d{1,12})(?:\.(\d{1,3}))?\s*(ms|s|m|h|d)\s*")
+_MAX_MOMENT = 10**14  # ms: the year 5138, and the longest span
+_SPAN = re.compile(r"(\d{1,12})(?:\.(\d{1,3}))?\s*(ms|s|m|h|d)\s*", re.ASCII)
 _SIZES = {"": 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3,
           "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}  # fmt: skip
-_SIZE = re.compile(r"(\d{1,15})\s*([kKMG]?i?B)?")
+_SIZE = re.compile(r"(\d{1,15})\s*([kKMG]?i?B)?", re.ASCII)
 
 
 def parse_span(value: object) -> int:
@@ -42,9 +43,10 @@ def parse_span(value: object) -> int:
     if isinstance(value, bool):
         raise UsageError(f"{value!r} is not a span")
     if isinstance(value, int | float | Decimal):
-        if not 0 <= value <= 10**11:
+        seconds = Decimal(str(value))
+        if seconds.is_nan() or not 0 <= seconds <= _MAX_MOMENT // 1000:
             raise UsageError(f"a span of {value} seconds is out of range")
-        return int(Decimal(str(value)) * 1000)
+        return int(seconds * 1000)
     if isinstance(value, str):
         text, total, at = value.strip(), 0, 0
         while at < len(text):
@@ -54,7 +56,7 @@ def parse_span(value: object) -> int:
             whole, fraction, unit = part.groups()
             total += int(Decimal(f"{whole}.{fraction or 0}") * _UNITS[unit])
             at = part.end()
-        if text and at == len(text):
+        if text and at == len(text) and total <= _MAX_MOMENT:
             return total
     raise UsageError(f"{value!r} is not a span: write 250ms, 10s, 5m, 2h, 7d or '7d 1s'")
 
@@ -103,7 +105,7 @@ def decimal_text(money: Decimal) -> str:
 
 def parse_moment(value: object) -> int:
     """Read a moment: epoch milliseconds (an integer) or ISO 8601 text with a zone."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**14:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_MOMENT:
         return value
     if isinstance(value, str):
         try:
@@ -113,5 +115,7 @@ def parse_moment(value: object) -> int:
         else:
             if moment.tzinfo is not None:
                 span = moment - datetime(1970, 1, 1, tzinfo=UTC)
-                return span.days * 86_400_000 + span.seconds * 1000 + span.microseconds // 1000
+                found = span.days * 86_400_000 + span.seconds * 1000 + span.microseconds // 1000
+                if 0 <= found < _MAX_MOMENT:
+                    return found
     raise UsageError(f"{value!r} is not a moment: write 2026-01-01T00:00:00Z or epoch milliseconds")

@@ -5,9 +5,12 @@ Nothing that can be computed is a fact. Moments and spans are integer millisecon
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from fauxvider.contract.model import State
 
 __all__ = [
     "ApiKey",
@@ -21,6 +24,7 @@ __all__ = [
     "Record",
     "Secret",
     "Shape",
+    "Twist",
 ]
 
 KeyState: TypeAlias = Literal["active", "deleted", "inactive", "unfunded"]
@@ -59,6 +63,18 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Twist:
+    """What a scenario has laid on a job: other words, extra states, a record and pictures that misbehave."""
+
+    words: Mapping[str, str] = field(default_factory=dict)
+    extra: tuple[tuple[State, str, int], ...] = ()  # state, the word that it comes after, ms
+    hidden: int = 0
+    gone: int | None = None  # ms after the end
+    flicker: tuple[str, int, int] | None = None  # word, ms after the end, ms
+    output: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job as accepted. `body` is the request body as kept (JSON text)."""
 
@@ -78,6 +94,7 @@ class Job:
     intent: str = ""  # idempotency scope and key, "" without
     fingerprint: str = ""
     request: int = 0
+    twist: Twist | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +102,12 @@ class Event:
     """Something that happened to a job after it was accepted.
 
     kinds: cancelled; purged; retried (plan); forced (name: a failure, "" succeeds, detail);
-    ttl (number: ms left from `at`); drained (number: chunks handed out so far); started (of a live run).
+    ttl (number: ms left from `at`); drained (number: chunks handed out so far); started (of a live run);
+    requeued (plan: the worker was lost, and the platform runs it again).
     """
 
     at: int
-    kind: Literal["cancelled", "purged", "retried", "forced", "ttl", "drained", "started"]
+    kind: Literal["cancelled", "purged", "retried", "forced", "ttl", "drained", "started", "requeued"]
     name: str = ""
     number: int = 0
     plan: Plan | None = None

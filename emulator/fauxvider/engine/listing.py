@@ -125,9 +125,11 @@ def _comparable(actual: Any, wanted: str) -> tuple[Any, Any]:
         return str(actual).lower(), wanted.lower()
     if isinstance(actual, int | float | Decimal):
         try:
-            return Decimal(str(actual)), Decimal(wanted)
+            number = Decimal(wanted)
         except InvalidOperation:
             return str(actual), wanted
+        # NaN cannot be compared; the text can.
+        return (str(actual), wanted) if number.is_nan() else (Decimal(str(actual)), number)
     return str(actual), wanted
 
 

@@ -78,7 +78,9 @@ def whole(value: Any) -> int | None:
         return number if -_MAX_WHOLE <= number <= _MAX_WHOLE else None
     if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         return None
-    # NaN fails the comparison, and so do the infinities.
+    if isinstance(value, Decimal) and value.is_nan():
+        return None
+    # A float's NaN fails the comparison, and so do the infinities; a decimal's would raise.
     return int(value) if -_MAX_WHOLE <= value <= _MAX_WHOLE else None
 
 

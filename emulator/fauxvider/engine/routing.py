@@ -35,7 +35,9 @@ class Router:
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._root = _Node()
+        self._methods: dict[str, None] = {}
         for operation in operations:
+            self._methods.update(dict.fromkeys(operation.methods))
             node = self._root
             for segment in _segments(operation.path):
                 node = _child(node, segment)
@@ -51,9 +53,9 @@ class Router:
         node = _walk(self._root, segments, 0, params, method)
         if node is not None:
             return Match(node.operations[method], params)
-        # The path may be there under other methods: a route that fits the method always comes first.
-        node = _walk(self._root, segments, 0, params, "")
-        return None if node is None else Match([], params, tuple(node.operations))
+        # The path may be there under other methods, each perhaps by a route of its own.
+        methods = tuple(other for other in self._methods if _walk(self._root, segments, 0, params, other))
+        return Match([], params, methods) if methods else None
 
 
 def _segments(path: str) -> list[str]:
@@ -86,9 +88,9 @@ def _straight(node: _Node, segments: list[str], params: dict[str, str]) -> _Node
 
 
 def _walk(node: _Node, segments: list[str], at: int, params: dict[str, str], method: str) -> _Node | None:
-    """Find the node of a path that has the method (any method, if it is "")."""
+    """Find the node of a path that has the method."""
     if at == len(segments):
-        return node if method in node.operations or (not method and node.operations) else None
+        return node if method in node.operations else None
     segment = segments[at]
     child = node.literal.get(segment)
     if child is not None and (found := _walk(child, segments, at + 1, params, method)) is not None:

@@ -71,14 +71,33 @@ class Snapshot:
 
 def life_of(contract: Contract, record: Record) -> Life:
     """Fold a job's plan and events into its life (future included)."""
-    job = record.job
+    job, twist = record.job, record.job.twist
     life = _run(contract, job.plan, job.accepted)
-    for event in record.events:
+    for state, after, lasts in twist.extra if twist else ():
+        _insert(life, state, after, lasts)
+    for event in sorted(record.events, key=_moment) if len(record.events) > 1 else record.events:
         life = _after(contract, life, event)
+    if twist is not None and twist.gone is not None:
+        life.gone = _earlier(life.gone, life.ended + twist.gone)
     keeps = contract.operations[job.operation].keeps
     if keeps is not None and not life.is_reset:
         life.gone = _earlier(life.gone, life.ended + keeps)
     return life
+
+
+def _moment(event: Event) -> int:
+    return event.at
+
+
+def _insert(life: Life, state: State, after: str, lasts: int) -> None:
+    """Put one more state behind the one shown as `after`; what follows comes later."""
+    at = next((number for number, (_, known) in enumerate(life.marks) if known.word == after), None)
+    if at is None:
+        return
+    begins = life.marks[at + 1][0] if at + 1 < len(life.marks) else life.ended
+    later = [(moment + lasts, known) for moment, known in life.marks[at + 1 :]]
+    life.marks = [*life.marks[: at + 1], (begins, state), *later]
+    life.ended += lasts
 
 
 def _run(contract: Contract, plan: Plan, began: int) -> Life:
@@ -131,6 +150,12 @@ def _after(contract: Contract, life: Life, event: Event) -> Life:
         again = _run(contract, event.plan, event.at)
         again.runs = life.runs + 1
         return again
+    if event.kind == "requeued" and event.plan is not None:
+        if event.at >= life.ended:
+            return life
+        again = _run(contract, event.plan, event.at)
+        again.retries, again.runs = life.retries + 1, life.runs
+        return again
     if event.kind == "ttl":
         life.gone, life.is_reset = event.at + event.number, True
     elif event.kind == "purged" and event.name == "gone":
@@ -175,8 +200,9 @@ def _earlier(one: int | None, other: int) -> int:
 
 def snapshot_at(contract: Contract, life: Life, job: Job, moment: int) -> Snapshot:
     """Give the job as it is at `moment`; `failure` and `result` are left to the caller."""
-    is_over = moment >= life.ended
+    is_over, twist = moment >= life.ended, job.twist
     state, started = (life.end if is_over else life.marks[0][1]), None
+    regressed = _flickers(contract, life, job, moment) if twist is not None else None
     for at, mark in life.marks:
         if at > moment:
             break
@@ -184,15 +210,18 @@ def snapshot_at(contract: Contract, life: Life, job: Job, moment: int) -> Snapsh
             started = at
         if not is_over:
             state = mark
+    if regressed is not None:
+        is_over, state = False, regressed
     ended = life.ended if is_over else None
     succeeded = is_over and state.canonical == "succeeded"
     progress = 1.0 if succeeded else 0.0
     if started is not None and not is_over and life.ended > started:
-        progress = (moment - started) / (life.ended - started)
+        progress = min(1.0, (moment - started) / (life.ended - started))
+    word = state.word if twist is None else twist.words.get(state.word, state.word)
     return Snapshot(
         id=job.id,
         number=job.number,
-        status=state.word,
+        status=word,
         state=state.canonical,
         accepted=job.accepted,
         started=started,
@@ -207,3 +236,12 @@ def snapshot_at(contract: Contract, life: Life, job: Job, moment: int) -> Snapsh
         origin_state=life.before_end,
         failure_name=life.failure if is_over else "",
     )
+
+
+def _flickers(contract: Contract, life: Life, job: Job, moment: int) -> State | None:
+    """Give the older state that a twisted job shows once more after its end, if this is the moment for it."""
+    if job.twist is None or job.twist.flicker is None:
+        return None
+    word, after, lasts = job.twist.flicker
+    begins = life.ended + after
+    return contract.states[word] if begins <= moment < begins + lasts else None

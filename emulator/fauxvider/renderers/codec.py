@@ -10,7 +10,7 @@ from fauxvider.engine.outputs import sniff
 from fauxvider.engine.recipe import PictureFormat
 from fauxvider.errors import RenderError
 
-__all__ = ["MAX_OUTPUT_SIDE", "MAX_SOURCE_PIXELS", "check_size", "decode", "encode", "fit"]
+__all__ = ["black", "MAX_OUTPUT_SIDE", "MAX_SOURCE_PIXELS", "check_size", "decode", "encode", "fit"]
 
 MAX_SOURCE_PIXELS = 32_000_000
 MAX_OUTPUT_SIDE = 4096
@@ -36,6 +36,11 @@ def encode(image: Image.Image, form: PictureFormat, quality: int | None) -> byte
     else:
         image.save(out, "WEBP", quality=level, method=0)
     return out.getvalue()
+
+
+def black(size: tuple[int, int], form: PictureFormat, quality: int | None) -> bytes:
+    """Give the file of an all-black picture."""
+    return encode(Image.new("RGB", size), form, quality)
 
 
 def decode(data: bytes, near: tuple[int, int] | None = None) -> Image.Image:

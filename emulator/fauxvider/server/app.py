@@ -11,6 +11,7 @@ from typing import Any
 
 from fauxvider.contract.model import Contract
 from fauxvider.gate import dump_json
+from fauxvider.server.spoil import send_spoiled
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.handle import handle
 from fauxvider.service.provider import Provider
@@ -57,7 +58,11 @@ class ProviderApp:
             over_size=is_over,
             disconnected=receive,
         )
-        await _send(send, await handle(provider, request))
+        reply = await handle(provider, request)
+        if reply.wire is None:
+            await _send(send, reply)
+        else:
+            await send_spoiled(scope, receive, send, reply, reply.wire)
 
     def _place(self, scope: Message) -> tuple[Provider, str, str, str] | Reply:
         """Find provider, origin and the path that is left; or say what there is."""

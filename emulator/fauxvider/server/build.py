@@ -10,6 +10,7 @@ from fauxvider.contract.parse import ContractFile, open_contract
 from fauxvider.errors import UsageError
 from fauxvider.ports import Renderer, Sender
 from fauxvider.renderers.synthetic import SyntheticRenderer
+from fauxvider.server.drip import DripSender
 from fauxvider.server.egress import EgressPolicy
 from fauxvider.server.fetcher import Fetcher
 from fauxvider.server.sender import Sender as HttpSender
@@ -63,5 +64,6 @@ def build_emulator(
         base_url=base_url,
         fetch=Fetcher(policy).fetch,
         metadata=metadata,
+        dripping=lambda seconds: DripSender(policy, seconds=seconds),
     )
     return Emulator(load_contracts(providers, files), settings=settings, store=MemoryStore, defaults=defaults)

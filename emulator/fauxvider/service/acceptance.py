@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import blake2b
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from fauxvider.contract.model import Model
 from fauxvider.engine.cost import price_of
-from fauxvider.engine.facts import Job, Plan, Record, Shape
+from fauxvider.engine.facts import Event, Job, Plan, Record, Shape
 from fauxvider.engine.outputs import sniff
 from fauxvider.engine.plan import at_pointer, draw_plan
 from fauxvider.errors import FauxviderError
 from fauxvider.service import outputs, pictures
+from fauxvider.service.journal import address_shown
+from fauxvider.service.twisting import twist
 from fauxvider.service.wire import Rejection
 
 if TYPE_CHECKING:
@@ -65,10 +68,7 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
         detail=call.detail,
         same=provider.same,
     )
-    if call.failure:
-        price = Decimal(0)
-    else:
-        price = quote[1] if quote else _price(provider, model, shape, plan, scope)
+    price = quote[1] if quote else _price(provider, model, shape, plan, scope)
     if key is not None and quote is None:
         provider.compiled.remember_quote(key, shape, price)
     call.prepared = Prepared(number, shape, plan, provider.same(price))
@@ -78,15 +78,17 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
 def _quote_key(provider: Provider, model: Model, scope: RequestScope) -> tuple[object, ...] | None:
     """Name a request by what alone decides its size and price; None if that is more than a few plain values."""
     fields, given = model.quoted_by, scope["param"]
-    if fields is None or not isinstance(given, dict):
+    if provider.priced is not provider.contract or fields is None or not isinstance(given, dict):
         return None
     key = (provider.name, model.name, *[given.get(name) for name in fields])
     return key if all(value.__class__ in _PLAIN for value in key) else None
 
 
 def _price(provider: Provider, model: Model, shape: Shape, plan: Plan, scope: RequestScope) -> Decimal:
+    if plan.failure and not shape.count:
+        return Decimal(0)  # refused upstream before anything was worked out
     return price_of(
-        model.cost,
+        provider.priced.models[model.name].cost,
         width=shape.width,
         height=shape.height,
         count=shape.count,
@@ -143,6 +145,7 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
     mints = provider.mints(
         moment=call.moment, job=prepared.number, run=0, model=model.name, key=call.key, request=call.number
     )
+    call.fingerprint = call.fingerprint or body_print(call.request.body)
     job = Job(
         id=str(getattr(mints, operation.id)),
         number=prepared.number,
@@ -157,16 +160,39 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
         address=_address(provider, call),
         site=call.request.site,
         intent=call.intent,
-        fingerprint=call.fingerprint or body_print(call.request.body),
+        fingerprint=call.fingerprint,
         request=call.number,
     )
     record = Record(job)
+    events: Sequence[Event] = ()
+    if provider.world.scripted is not None:
+        record.job, events = twist(provider, call, job)
+        job = record.job
+        record.events = tuple(events)
     rule = provider.compiled.urls.get("output")
     if rule is not None and rule.key is not None:
         record.job = job = replace(job, file_keys=outputs.file_keys(provider, record))
     await provider.store.add_job(job)
+    for event in events:
+        await provider.store.add_event(job.id, event)
+    _write_down(provider, job)
+    record = await provider.store.record(job.id) or record
     await provider.schedule(record)
     return record
+
+
+_JOURNAL = ("provider", "job", "operation", "model", "price", "intent", "fingerprint", "address", "key", "number")
+
+
+def _write_down(provider: Provider, job: Job) -> None:
+    shown = address_shown(job.address) if job.address else ""
+    provider.world.journal.add(
+        job.accepted,
+        "accepted",
+        _JOURNAL,
+        (provider.name, job.id, job.operation, job.model, job.price, job.intent, job.fingerprint, shown, job.key,
+         job.request),
+    )  # fmt: skip
 
 
 def body_print(body: bytes) -> str:

@@ -44,8 +44,16 @@ class Compiled:
         ]
         self.hosts = {origin.host: name for name, origin in contract.origins.items()}
 
+        self.shows_cost = {name for name, operation in contract.operations.items() if self._shows_cost(operation)}
         self.quotes: dict[tuple[object, ...], tuple[Shape, Decimal]] = {}
         self.lasting = {name for name, operation in contract.operations.items() if self._lasts(operation)}
+
+    def _shows_cost(self, operation: Operation) -> bool:
+        names = {name for answer in operation.answers.values() for name in answer.names}
+        is_result = "job.result" in names and any(
+            "job.cost" in model.output.names for model in self.contract.models.values()
+        )
+        return "job.cost" in names or is_result
 
     def remember_quote(self, key: tuple[object, ...], shape: Shape, price: Decimal) -> None:
         if len(self.quotes) >= _MAX_QUOTES:

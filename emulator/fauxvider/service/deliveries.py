@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from fauxvider.contract.model import Callbacks
@@ -11,6 +12,8 @@ from fauxvider.engine import signing
 from fauxvider.engine.facts import Attempt, Delivery, Record, Secret
 from fauxvider.engine.timeline import Life
 from fauxvider.gate import dump_json, parse_json
+from fauxvider.ports import SendOutcome
+from fauxvider.service.adversary import AttemptPlan, Message, attempt_plan, delivery_faults, spoil
 from fauxvider.service.encoding import header_pairs
 from fauxvider.service.journal import address_shown
 from fauxvider.service.world import Due
@@ -18,7 +21,7 @@ from fauxvider.service.world import Due
 if TYPE_CHECKING:
     from fauxvider.service.provider import Provider
 
-__all__ = ["attempt", "begin", "begin_automatic", "current_secret", "delivery_scopes"]
+__all__ = ["again", "attempt", "begin", "begin_automatic", "current_secret", "delivery_scopes"]
 
 
 async def begin_automatic(provider: Provider, record: Record, life: Life, moment: int) -> None:
@@ -50,8 +53,18 @@ async def begin(provider: Provider, record: Record, *, moment: int, automatic: b
         payload=_payload(provider, record, life, event, moment),
         secret_id=secret.id if secret else None,
     )
+    faults = delivery_faults(provider, record, delivery)
+    if faults is not None:
+        delivery = replace(delivery, due=delivery.due + faults.delay)
     await provider.store.put_delivery(delivery)
-    provider.world.enter(delivery.due, Due("attempt", provider.name, job.id, delivery.id))
+    due = Due("attempt", provider.name, job.id, delivery.id)
+    scripted = provider.world.scripted
+    if faults is not None and faults.hold and scripted is not None:
+        scripted.hold(faults.hold, lambda: provider.world.enter(max(delivery.due, provider.clock.now()), due))
+    else:
+        provider.world.enter(delivery.due, due)
+    if scripted is not None:
+        scripted.passed(but=bool(faults is not None and faults.hold))
     return delivery
 
 
@@ -77,18 +90,48 @@ async def attempt(provider: Provider, job_id: str, delivery_id: str, moment: int
     callbacks = _callbacks(provider)
     record = await provider.store.record(job_id)
     delivery = next((known for known in record.deliveries if known.id == delivery_id), None) if record else None
-    if record is None or delivery is None or rules.next_due(callbacks, delivery) != moment:
+    if record is None or delivery is None:
+        return
+    due = rules.next_due(callbacks, delivery)
+    # A first attempt may be held back by a scenario; a later one is due at its moment or not at all.
+    if due is None or moment < due or (delivery.attempts and moment != due):
         return
     number = len(delivery.attempts) + 1
     if callbacks.fresh and number > 1:
         life = provider.life(record)
         delivery = replace(delivery, payload=_payload(provider, record, life, delivery.event, moment))
-    attempt_id, headers = await _headers(provider, record, delivery, number, moment)
-    clock = provider.clock
-    patience = max(clock.real_seconds(callbacks.timeout), provider.settings.patience_s)
-    outcome = await provider.settings.sender.send(
-        "POST", delivery.address, headers, delivery.payload, timeout_s=patience
+    made = await _post(provider, record, delivery, number, moment)
+    delivery = delivery.with_attempt(made)
+    await provider.store.put_delivery(delivery)
+    due = rules.next_due(callbacks, delivery)
+    if due is not None:
+        provider.world.enter(due, Due("attempt", provider.name, job_id, delivery_id))
+
+
+async def again(provider: Provider, job_id: str, delivery_id: str, moment: int) -> None:
+    """Send a delivery's bytes once more, outside its schedule: an old event replayed."""
+    record = await provider.store.record(job_id)
+    delivery = next((known for known in record.deliveries if known.id == delivery_id), None) if record else None
+    if record is not None and delivery is not None:
+        await _post(provider, record, delivery, len(delivery.attempts) + 1, moment, replayed=True)
+
+
+async def _post(
+    provider: Provider, record: Record, delivery: Delivery, number: int, moment: int, *, replayed: bool = False
+) -> Attempt:
+    """Send one POST (and its copies, if a scenario asks for some); give what the provider believes of it."""
+    callbacks, clock = _callbacks(provider), provider.clock
+    attempt_id, scope, secret = await _attempt_scope(provider, record, delivery, number, moment)
+    message = Message(
+        body=delivery.payload,
+        headers=_headers(callbacks, scope),
+        secret=secret,
+        signature="good" if scope["signature"] is not None else "none",
     )
+    plan = attempt_plan(provider, record, delivery, number, replayed=replayed)
+    if plan is not None:
+        await spoil(provider, message, plan, scope)
+    outcome = await _sent(provider, delivery, message, plan)
     ended = moment if clock.is_virtual else max(moment, clock.now())
     if outcome.kind == "timeout" and clock.is_virtual:
         ended = moment + callbacks.timeout
@@ -102,23 +145,54 @@ async def attempt(provider: Provider, job_id: str, delivery_id: str, moment: int
         error=outcome.error,
         id=attempt_id,
     )
-    delivery = delivery.with_attempt(made)
-    await provider.store.put_delivery(delivery)
+    _write_down(provider, delivery, made, message, plan)
+    if plan is not None and plan.replay is not None:
+        provider.world.enter(moment + plan.replay, Due("again", provider.name, delivery.job_id, delivery.id))
+    return made
+
+
+async def _sent(provider: Provider, delivery: Delivery, message: Message, plan: AttemptPlan | None) -> SendOutcome:
+    callbacks, clock = _callbacks(provider), provider.clock
+    if plan is not None and plan.instead is not None:
+        return plan.instead
+    patience = max(clock.real_seconds(callbacks.timeout), provider.settings.patience_s)
+    sender = provider.settings.sender
+    if plan is not None and plan.drip and provider.settings.dripping is not None:
+        sender = provider.settings.dripping(plan.drip / 1000)
+    outcome = SendOutcome("network", error="nothing was sent")
+    for _ in range(1 + (plan.copies if plan is not None else 0)):
+        outcome = await sender.send("POST", delivery.address, message.headers, message.body, timeout_s=patience)
+    if plan is not None and plan.reset_after and outcome.kind == "http":
+        return SendOutcome("network", error="connection reset")
+    return outcome
+
+
+_JOURNAL = (
+    "provider", "job", "delivery", "number", "event", "address", "outcome", "status", "error", "ended", "due",
+    "signature", "fault", "digest", "copies",
+)  # fmt: skip
+
+
+def _write_down(
+    provider: Provider, delivery: Delivery, made: Attempt, message: Message, plan: AttemptPlan | None
+) -> None:
+    lost = plan is not None and plan.is_lost
     provider.world.journal.add(
-        moment,
+        made.at,
         "attempt",
-        ("provider", "job", "delivery", "number", "address", "outcome", "status", "error"),
-        (provider.name, job_id, delivery_id, number, address_shown(delivery.address), outcome.kind, outcome.status,
-         outcome.error),
+        _JOURNAL,
+        (
+            provider.name, delivery.job_id, delivery.id, made.number, delivery.event, address_shown(delivery.address),
+            "lost" if lost else made.kind, made.status, made.error, None if made.ended == made.at else made.ended,
+            delivery.due, message.signature, plan.names if plan else "",
+            blake2b(message.body, digest_size=6).hexdigest(), plan.copies or None if plan else None,
+        ),
     )  # fmt: skip
-    due = rules.next_due(callbacks, delivery)
-    if due is not None:
-        provider.world.enter(due, Due("attempt", provider.name, job_id, delivery_id))
 
 
-async def _headers(
+async def _attempt_scope(
     provider: Provider, record: Record, delivery: Delivery, number: int, moment: int
-) -> tuple[str, list[tuple[str, str]]]:
+) -> tuple[str, dict[str, Any], Secret | None]:
     callbacks, job = _callbacks(provider), record.job
     mints = provider.mints(
         moment=moment, job=job.number, delivery=delivery.number, attempt=number, model=job.model, key=job.key
@@ -139,9 +213,13 @@ async def _headers(
     if callbacks.signature is not None and secret is not None:
         scope["signature"] = signing.sign(callbacks.signature, secret.value, scope)
         await provider.store.put_secret(replace(secret, last_used=moment))
+    return attempt_id, scope, secret
+
+
+def _headers(callbacks: Callbacks, scope: dict[str, Any]) -> list[tuple[str, str]]:
     names = {name.lower(): name for name, _ in callbacks.headers}
     pairs = header_pairs(callbacks.headers, scope)
-    return attempt_id, [(names[name.decode("latin-1")], value.decode("latin-1")) for name, value in pairs]
+    return [(names[name.decode("latin-1")], value.decode("latin-1")) for name, value in pairs]
 
 
 def delivery_scopes(provider: Provider, record: Record) -> list[dict[str, Any]]:

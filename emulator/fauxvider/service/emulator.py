@@ -42,7 +42,7 @@ class Emulator:
         self._store = store
         self._compiled: dict[tuple[str, tuple[tuple[str, str], ...]], Compiled] = {}
         self._worlds: dict[str, World] = {}
-        self._serial = 0
+        settings.contract_of = lambda provider, choice: self.compiled(provider, choice).contract
         self.defaults = defaults or WorldOptions()
         self.hosts = {
             origin.host: (name, origin.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
@@ -15,6 +16,7 @@ __all__ = ["error_reply", "header_pairs", "reply", "xml_text"]
 
 _JSON = (b"content-type", b"application/json")
 _BAD_IN_HEADER = str.maketrans("", "", "\r\n\0")
+_BAD_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # not even as references
 
 
 def reply(
@@ -81,7 +83,7 @@ def _element(name: str, tree: Any) -> str:
     if isinstance(tree, Mapping):
         inner = "".join(_elements(key, value) for key, value in tree.items())
     else:
-        inner = "" if tree is None else escape(text_of(tree))
+        inner = "" if tree is None else escape(_BAD_IN_XML.sub("\ufffd", text_of(tree)))
     return f"<{name}>{inner}</{name}>"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from binascii import crc32
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fauxvider.contract.model import Url
 from fauxvider.engine import signing
@@ -17,7 +17,7 @@ from fauxvider.service.library import receive_upload
 from fauxvider.service.outputs import signing_key, split_base
 from fauxvider.service.pictures import picture_bytes, stand_in_bytes
 from fauxvider.service.scopes import RequestScope
-from fauxvider.service.wire import Rejection, Reply, Request, header_of
+from fauxvider.service.wire import Rejection, Reply, Request, WireFault, header_of
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Provider
@@ -93,11 +93,35 @@ async def _serve_output(
     life = provider.life(record)
     if not life.succeeds or moment < life.ended or _is_swept(rule, life, moment):
         return _refuse(provider, rule, "url_unknown", moment)
-    if rule.signer == "opaque" and is_past(rule, since=life.ended, moment=moment):
-        return _refuse(provider, rule, "url_expired", moment)
-    data = await picture_bytes(provider, record, life, number)
-    reply = _file_reply(request, data, MEDIA_TYPES[record.job.shape.format])
+    faults = record.job.twist.output if record.job.twist else {}
+    if moment < life.ended + faults.get("late", 0):
+        return _refuse(provider, rule, "url_unknown", moment)
+    is_dead = "dies" in faults and moment > life.ended + faults["dies"]
+    if is_dead or (rule.signer == "opaque" and is_past(rule, since=life.ended, moment=moment)):
+        reply = _refuse(provider, rule, "url_expired", moment)
+    else:
+        data = await picture_bytes(provider, record, life, number)
+        reply = _spoiled(request, data, MEDIA_TYPES[record.job.shape.format], faults)
     reply.job = record.job.id
+    return reply
+
+
+def _spoiled(request: Request, data: bytes, media_type: str, faults: Mapping[str, Any]) -> Reply:
+    """Serve a picture with what a scenario has laid on it."""
+    if not faults:
+        return _file_reply(request, data, media_type)
+    if "corrupt" in faults:
+        middle = len(data) // 2
+        data = data[:middle] + b"\xde\xad" * 32 + data[middle + 64 :]
+    if "short" in faults:
+        data = data[: int(len(data) * float(faults["short"]))]
+    if "no_range" in faults:
+        request.headers = [pair for pair in request.headers if pair[0] != b"range"]
+    reply = _file_reply(request, data, str(faults.get("content_type", media_type)))
+    if "truncate" in faults:
+        reply.wire = WireFault("truncate", share=float(faults["truncate"]))
+    if "reset" in faults:
+        reply.wire = WireFault("reset")
     return reply
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from fauxvider.contract.model import Operation
 from fauxvider.engine.plan import at_pointer
 from fauxvider.engine.routing import Match
 from fauxvider.gate import JsonRefusedError, parse_json
+from fauxvider.scenario.model import Fault
 from fauxvider.service import jobs, library, lists
+from fauxvider.service.checks import key_of
 from fauxvider.service.files import serve_file
+from fauxvider.service.misbehave import after, before, faults_of, names_of
 from fauxvider.service.provider import Call, Provider
 from fauxvider.service.scopes import RequestScope
+from fauxvider.service.twisting import move_account
 from fauxvider.service.wire import Rejection, Reply, Request
 
 __all__ = ["KINDS", "handle"]
@@ -42,42 +46,73 @@ KINDS: Mapping[str, Handler] = {
     "asset_read": library.asset_read,
 }
 
-_JOURNAL = ("provider", "operation", "method", "path", "status", "job", "cause", "key")
+_JOURNAL = (
+    "provider", "operation", "does", "method", "path", "status", "job", "cause", "key", "number", "state", "word",
+    "ended", "retry_after", "intent", "fingerprint", "shown_cost", "leaks", "fault",
+)  # fmt: skip
 
 
 async def handle(provider: Provider, request: Request) -> Reply:
     """Answer one request. Never raises for what a client sends."""
-    moment = await provider.world.arrive()
-    key = ""
-    reply = await serve_file(provider, request, moment) if provider.compiled.files.serves(request.origin) else None
-    if reply is None:
-        reply, key = await _operate(provider, request, moment)
-    provider.world.journal.add(
+    world = provider.world
+    moment = await world.arrive()
+    number = world.requests
+    filed = await _file(provider, request, moment) if provider.compiled.files.serves(request.origin) else None
+    reply, does, faults = filed or await _operate(provider, request, moment)
+    leaks = "key" if filed and key_of(provider.contract.auth, request)[0] else ""
+    ended = world.clock.now()
+    world.journal.add(
         moment,
         "request",
         _JOURNAL,
-        (provider.name, reply.operation, request.method, request.path, reply.status, reply.job, reply.cause, key),
-    )
+        (
+            provider.name, reply.operation, does, request.method, request.path, reply.status, reply.job, reply.cause,
+            reply.key, number, reply.state, reply.word, None if ended == moment else ended, reply.retry_after,
+            reply.intent, reply.fingerprint, reply.shown_cost, leaks, names_of(faults) if faults else "",
+        ),
+    )  # fmt: skip
     return reply
 
 
-async def _operate(provider: Provider, request: Request, moment: int) -> tuple[Reply, str]:
+async def _file(provider: Provider, request: Request, moment: int) -> tuple[Reply, str, Sequence[Fault]] | None:
+    reply = await serve_file(provider, request, moment)
+    if reply is None:
+        return None
+    faults = faults_of(provider, request, None, None)
+    return (await after(provider, reply, faults) if faults else reply), "file", faults
+
+
+async def _operate(provider: Provider, request: Request, moment: int) -> tuple[Reply, str, Sequence[Fault]]:
     router = provider.compiled.routers.get(request.origin)
     match = router.match(request.method, request.path) if router else None
     if match is None or not match.operations:
-        return _unrouted(provider, match, moment), ""
+        return _unrouted(provider, match, moment), "unknown", ()
     request.params = match.params
     operation = match.operations[0] if len(match.operations) == 1 else _fitting(match.operations, request)
     call = Call(request, operation, moment, provider.world.requests)
+    faults: Sequence[Fault] = ()
+    if provider.world.scripted is not None:
+        faults = faults_of(provider, request, operation, call)
+        if operation.kind == "submit":
+            move_account(provider, call)
     try:
-        for check in provider.checks[operation.name]:
-            rejection = await check(provider, call)
-            if rejection is not None:
-                return provider.refuse(call, rejection), call.key
-        return await KINDS[operation.kind](provider, call), call.key
+        reply = (before(provider, call, faults) if faults else None) or await _checked(provider, call)
+        if faults:
+            reply = await after(provider, reply, faults)
     finally:
         for limit, caller in call.held:
             await provider.store.release(provider.contract.limits[limit], caller)
+    if reply.key != call.key or call.intent or call.fingerprint:
+        reply.key, reply.intent, reply.fingerprint = call.key, call.intent, call.fingerprint
+    return reply, operation.kind, faults
+
+
+async def _checked(provider: Provider, call: Call) -> Reply:
+    for check in provider.checks[call.operation.name]:
+        rejection = await check(provider, call)
+        if rejection is not None:
+            return provider.refuse(call, rejection)
+    return await KINDS[call.operation.kind](provider, call)
 
 
 def _unrouted(provider: Provider, match: Match | None, moment: int) -> Reply:

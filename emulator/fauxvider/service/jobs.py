@@ -11,6 +11,7 @@ from fauxvider.engine.plan import at_pointer, whole
 from fauxvider.engine.timeline import snapshot_at
 from fauxvider.gate import parse_query
 from fauxvider.service.acceptance import accept, draw_again
+from fauxvider.service.twisting import overtake
 from fauxvider.service.wire import Rejection, Reply
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ async def submit(provider: Provider, call: Call) -> Reply:
     if isinstance(record, Rejection):
         return provider.refuse(call, record)
     moment = call.moment if not is_replay else record.job.accepted
+    if provider.world.scripted is not None and not is_replay:
+        await overtake(provider, record)
     waits = call.operation.waits
     if waits is not None:
         held = await _hold(provider, call, record, waits)
@@ -38,14 +41,19 @@ async def submit(provider: Provider, call: Call) -> Reply:
 def _view(provider: Provider, call: Call, record: Record, moment: int, outcome: str) -> Reply:
     life = provider.life(record)
     scope = provider.job_scope(record, moment=moment, site=call.request.site, call=call, life=life)
-    state = scope["job"].state
-    return provider.answer(call, outcome or state, scope, state=state, job=record.job.id)
+    snap = scope["job"]
+    reply = provider.answer(call, outcome or snap.state, scope, state=snap.state, job=record.job.id)
+    reply.state, reply.word = snap.state, snap.status
+    if snap.cost is not None and call.operation.name in provider.compiled.shows_cost:
+        reply.shown_cost = str(snap.cost)
+    return reply
 
 
 def _read_view(provider: Provider, call: Call, record: Record, moment: int) -> Reply:
     """Show a job; what a finished one looks like is worked out once."""
     life = provider.life(record)
-    if moment < life.ended or call.operation.name not in provider.compiled.lasting:
+    is_twisted = record.job.twist is not None
+    if moment < life.ended or is_twisted or call.operation.name not in provider.compiled.lasting:
         return _view(provider, call, record, moment, "")
     key = (record.job.id, call.operation.name, call.request.site)
     known = provider.shown.get(key)
@@ -121,7 +129,8 @@ async def find(provider: Provider, call: Call) -> Record | None:
     gone = provider.life(record).gone
     if gone is not None and call.moment >= gone:
         return None
-    if record.job.accepted + provider.contract.visible_after > call.moment:
+    hidden = record.job.twist.hidden if record.job.twist else 0
+    if record.job.accepted + max(provider.contract.visible_after, hidden) > call.moment:
         return None
     return record
 

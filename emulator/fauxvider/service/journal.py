@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
+
+from fauxvider.values import decimal_text
 
 __all__ = ["Journal", "address_shown", "fingerprint"]
 
@@ -36,8 +39,12 @@ class Journal:
 
     def entries(self) -> Iterator[dict[str, Any]]:
         for moment, kind, values, names in self._entries:
-            facts = {name: value for name, value in zip(names, values, strict=True) if value not in ("", None)}
+            facts = {name: _shown(value) for name, value in zip(names, values, strict=True) if value not in ("", None)}
             yield {"at": moment, "kind": kind, **facts}
+
+
+def _shown(value: Any) -> Any:
+    return decimal_text(value) if isinstance(value, Decimal) else value
 
 
 def fingerprint(secret: str, salt: bytes) -> str:

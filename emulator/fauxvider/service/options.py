@@ -15,6 +15,7 @@ from fauxvider.values import parse_moment, parse_money
 __all__ = ["read_options"]
 
 _NAMES = ("name", "seed", "clock", "now", "step", "readings", "keys", "balances", "limits")
+_MAX_NAME = 64
 _KEY_STATES = ("active", "deleted", "inactive", "unfunded")
 
 
@@ -25,6 +26,8 @@ def read_options(
     for name in given:
         if name not in _NAMES:
             raise UsageError(f"a world has no option {name!r} (it has: {', '.join(_NAMES)})")
+    if "name" in given:
+        _check_name(given["name"])
     return WorldOptions(
         seed=_seed(given.get("seed", defaults.seed)),
         clock=_text("clock", given.get("clock", defaults.clock)),
@@ -35,6 +38,13 @@ def read_options(
         balances=_balances(given["balances"], contracts) if "balances" in given else defaults.balances,
         limits=_limits(given["limits"]) if "limits" in given else defaults.limits,
     )
+
+
+def _check_name(value: Any) -> None:
+    # It stands in every URL of the world.
+    is_word = isinstance(value, str) and value.isascii() and value.replace("-", "").isalnum()
+    if not is_word or len(value) > _MAX_NAME:
+        raise UsageError(f"{value!r} is not a name for a world: letters, digits and hyphens, {_MAX_NAME} at most")
 
 
 def _seed(value: Any) -> int:

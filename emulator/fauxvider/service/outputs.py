@@ -39,7 +39,9 @@ class OutputScope:
 
     @property
     def url(self) -> str | None:
-        provider = self._scope.provider
+        provider, job = self._scope.provider, self._scope.record.job
+        if job.twist is not None and job.twist.output.get("empty_url"):
+            return ""
         rule = provider.compiled.urls.get("output")
         if rule is None:
             return None

@@ -12,6 +12,7 @@ from fauxvider.engine.outputs import sniff
 from fauxvider.engine.plan import whole
 from fauxvider.engine.recipe import Recipe, SourceImage
 from fauxvider.engine.timeline import Life
+from fauxvider.renderers.codec import black
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Provider
@@ -94,12 +95,15 @@ async def recipe_of(provider: Provider, record: Record, life: Life, number: int)
 
     sources = [await _source(provider, value) for value in source_values(model, scope)]
     quality = whole(of(model.output.quality))
+    width, height = job.shape.width, job.shape.height
+    if job.twist is not None and "resize" in job.twist.output:
+        width, height = job.twist.output["resize"]
     return Recipe(
         provider=provider.name,
         model=model.name,
         pipeline=picture.pipeline,
-        width=job.shape.width,
-        height=job.shape.height,
+        width=width,
+        height=height,
         format=job.shape.format,
         quality=None if quality is None else max(0, min(100, quality)),
         prompt=str(of(picture.prompt) or ""),
@@ -121,7 +125,12 @@ def _number(value: Any) -> float | None:
 
 async def picture_bytes(provider: Provider, record: Record, life: Life, number: int) -> bytes:
     """Give a finished picture: from the cache, else rendered beside the event loop."""
-    key = (provider.world.name, provider.name, record.job.id, life.runs, number)
+    job = record.job
+    # The fingerprint too: a world that was reset gives the same ids to other requests.
+    key = (provider.world.name, provider.name, job.id, job.fingerprint, life.runs, number)
+    if job.twist is not None and job.twist.output.get("black"):
+        recipe = await recipe_of(provider, record, life, number)
+        return black((recipe.width, recipe.height), recipe.format, recipe.quality)
     return await provider.settings.rendered(key, lambda: recipe_of(provider, record, life, number))
 
 

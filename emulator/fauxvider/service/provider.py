@@ -77,6 +77,7 @@ class Provider:
         self._lives: dict[str, tuple[tuple[Event, ...], Life]] = {}
         self.shown: dict[tuple[str, str, str], tuple[Life, Reply]] = {}
         self.checks = compiled.checks
+        self.priced: Contract = compiled.contract  # a scenario may switch prices to another reading
         factor = world.options.limits
         self.limits: Mapping[str, int] = {
             name: int(limit.count * factor) for name, limit in self.contract.limits.items() if factor is not None
@@ -169,6 +170,9 @@ class Provider:
         names.update(rejection.extra)
         reply = encoding.error_reply(face, names, more=self.limit_headers(call) if call else ())
         reply.operation = call.operation.name if call else ""
+        retry_after = rejection.extra.get("retry_after")
+        if retry_after is not None and any(name == b"retry-after" for name, _ in reply.headers):
+            reply.retry_after = retry_after
         return reply
 
     def limit_headers(self, call: Call) -> list[tuple[bytes, bytes]]:
@@ -222,6 +226,9 @@ class Provider:
 
     async def attempt(self, job_id: str, delivery_id: str, moment: int) -> None:
         await deliveries.attempt(self, job_id, delivery_id, moment)
+
+    async def again(self, job_id: str, delivery_id: str, moment: int) -> None:
+        await deliveries.again(self, job_id, delivery_id, moment)
 
     async def add_event(self, record: Record, event: Event) -> Record:
         """Add an event to a job, put its new end on the agenda, and wake who waits for it."""

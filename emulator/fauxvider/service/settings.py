@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from fauxvider.contract.model import Contract
 from fauxvider.engine.recipe import Recipe
 from fauxvider.ports import Renderer, Sender
 from fauxvider.service.cache import ByteCache
@@ -26,7 +27,9 @@ class Settings:
     cache: ByteCache
     base_url: str = "http://127.0.0.1:8900"
     fetch: Fetch | None = None  # gets input pictures from URLs that the egress policy allows
+    contract_of: Callable[[str, Mapping[str, str]], Contract] | None = None  # a provider under other readings
     metadata: bool = True
+    dripping: Callable[[float], Sender] | None = None  # a sender whose body takes that many real seconds
     patience_s: float = 2.0  # least real time that a receiver gets on a clock that runs fast
     _making: dict[Hashable, asyncio.Future[bytes]] = field(default_factory=dict)
 

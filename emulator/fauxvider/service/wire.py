@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Rejection", "Reply", "Request", "header_of"]
+__all__ = ["Rejection", "Reply", "Request", "WireFault", "header_of"]
 
 
 @dataclass(slots=True)
@@ -26,9 +26,21 @@ class Request:
     over_size: bool = False  # the body was cut off: it passed every limit
 
 
+@dataclass(frozen=True, slots=True)
+class WireFault:
+    """What goes wrong while an answer is sent.
+
+    kinds: reset close hang truncate json encoding length drip (`span` ms) garbage half_close.
+    """
+
+    kind: str
+    span: int = 0
+    share: float = 0.5  # of the body, for truncate
+
+
 @dataclass(slots=True)
 class Reply:
-    """The answer. `operation`, `job` and `cause` are for the journal."""
+    """The answer. What follows `body` is for the journal, but for `length` and `wire`."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -37,6 +49,14 @@ class Reply:
     job: str = ""
     cause: str = ""
     length: int | None = None  # the body's, where the body itself is not sent (HEAD)
+    wire: WireFault | None = None
+    state: str = ""
+    word: str = ""
+    key: str = ""
+    intent: str = ""
+    fingerprint: str = ""
+    retry_after: int | None = None
+    shown_cost: str = ""
 
 
 @dataclass(frozen=True, slots=True)

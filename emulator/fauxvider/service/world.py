@@ -17,7 +17,9 @@ from fauxvider.engine.facts import ApiKey
 from fauxvider.engine.minting import Mint
 from fauxvider.errors import UsageError
 from fauxvider.ports import Clock
+from fauxvider.scenario.model import NO_SCENARIO, Scenario
 from fauxvider.service.journal import Journal, fingerprint
+from fauxvider.service.scripted import Scripted
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Provider
@@ -37,10 +39,11 @@ class WorldOptions:
     keys: tuple[ApiKey, ...] = ()  # none: any non-empty key is good
     balances: Mapping[str, Decimal] = field(default_factory=dict)  # by provider
     limits: Decimal | None = Decimal(1)  # factor on every limit; None is off
+    scenario: Scenario = NO_SCENARIO
 
 
 class Due(NamedTuple):
-    """An agenda entry. kinds: `ending` of a job, `attempt` of a delivery, `wait` of a held call."""
+    """An agenda entry. kinds: `ending` of a job, `attempt` of a delivery, `again` (a replay), `wait` of a held call."""
 
     kind: str
     provider: str = ""
@@ -62,6 +65,7 @@ class World:
         self.mint = Mint(options.seed)
         self.keys = {key.key: key for key in options.keys}
         self.journal = Journal()
+        self.scripted = Scripted(options.scenario, self) if options.scenario.rules else None
         self.salt = name.encode()[:64] or b"-"
         self.requests = 0
         self.closed = False
@@ -136,9 +140,14 @@ class World:
         fresh = self.journal.total - before
         return list(self.journal.entries())[-fresh:] if fresh else []
 
-    async def settle_now(self) -> None:
-        """Run what is due at this moment; a virtual clock keeps its callbacks for `advance`."""
-        await self._run_due(self.clock.now(), send=not self.clock.is_virtual)
+    async def settle_now(self, *, send: bool = False) -> None:
+        """Run what is due at this moment; a virtual clock keeps its callbacks for `advance` unless told to `send`."""
+        await self._run_due(self.clock.now(), send=send or not self.clock.is_virtual)
+
+    async def settled(self) -> None:
+        """Wait for the attempts that are under way on a clock that runs by itself."""
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
 
     async def _run_due(self, until: int, *, send: bool) -> None:
         """Run what is due. Attempts wait for `advance` on a virtual clock, else they run as tasks."""
@@ -153,11 +162,18 @@ class World:
             elif not send:
                 put_back.append(taken)
             elif self.clock.is_virtual:
-                await self.provider(due.provider).attempt(due.job, due.delivery, moment)
+                await self._attempt(due, moment)
             else:
-                self._spawn(self.provider(due.provider).attempt(due.job, due.delivery, moment))
+                self._spawn(self._attempt(due, moment))
         for moment, due in put_back:
             self._agenda.enter(moment, due)
+
+    async def _attempt(self, due: Due, moment: int) -> None:
+        provider = self.provider(due.provider)
+        if due.kind == "again":
+            await provider.again(due.job, due.delivery, moment)
+        else:
+            await provider.attempt(due.job, due.delivery, moment)
 
     async def wait(self, until: int, *, provider: str, job: str) -> int:
         """Wait for `until` or a change of the job; give the moment that came first.

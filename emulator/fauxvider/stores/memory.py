@@ -54,7 +54,8 @@ class MemoryStore:
         record = self._records.pop(next(iter(self._records)))
         self._by_number[record.job.number] = None
         for file_key in record.job.file_keys:
-            self._by_file.pop(file_key, None)
+            if self._by_file.get(file_key) is record:
+                del self._by_file[file_key]
         if self._by_intent.get(record.job.intent) is record:
             del self._by_intent[record.job.intent]
         self._dropped += 1

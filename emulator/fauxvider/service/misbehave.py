@@ -1,0 +1,116 @@
+"""Request faults: what a scenario does to one request, before the operation and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fauxvider.engine.faults import Thing
+from fauxvider.gate import JsonRefusedError, dump_json, parse_json
+from fauxvider.scenario.model import Fault
+from fauxvider.service.wire import Rejection, Reply, WireFault
+
+if TYPE_CHECKING:
+    from fauxvider.contract.model import Operation
+    from fauxvider.service.provider import Call, Provider
+    from fauxvider.service.wire import Request
+
+__all__ = ["after", "before", "faults_of", "names_of"]
+
+_ON_THE_WIRE = ("drip", "garbage", "half_close")
+
+
+def faults_of(provider: Provider, request: Request, operation: Operation | None, call: Call | None) -> list[Fault]:
+    """Give the faults that this request meets."""
+    scripted = provider.world.scripted
+    if scripted is None or not scripted.has("request"):
+        return []
+    thing = Thing(
+        provider=provider.name,
+        since=provider.clock.now() - provider.world.began,
+        operation=operation.name if operation else "file",
+        does=operation.kind if operation else "file",
+        model=_model_name(provider, call),
+        job=0,
+        body=_body(request) if scripted.needs_body("request") else None,
+    )
+    return scripted.due("request", thing, target=thing.operation)
+
+
+def _model_name(provider: Provider, call: Call | None) -> str:
+    """Name the model that a request asks for, as far as it can be told before the checks."""
+    if call is None or not call.operation.model:
+        return ""
+    scope = provider.scope(call)
+    if call.body is None:
+        scope["body"] = _body(call.request)
+    model = provider.compiled.models.get(tuple(str(part(scope)) for part in call.operation.model))
+    return model.name if model else ""
+
+
+def _body(request: Request) -> Any:
+    try:
+        return parse_json(request.body) if request.body else None
+    except JsonRefusedError:
+        return None
+
+
+def before(provider: Provider, call: Call, faults: Sequence[Fault]) -> Reply | None:
+    """Answer instead of the operation, if a fault says so."""
+    for fault in faults:
+        if fault.name == "refuse":
+            span = fault.extra.get("retry_after")
+            extra = {"retry_after": -(-span // 1000)} if span is not None else {}
+            reply = provider.refuse(call, Rejection(str(fault.value), extra))
+            if span is not None and not any(name == b"retry-after" for name, _ in reply.headers):
+                reply.headers.append((b"retry-after", b"%d" % -(-span // 1000)))
+            return reply
+        if fault.name == "answer":
+            return _given(fault.value, call.operation.name)
+    return None
+
+
+def _given(answer: Any, operation: str) -> Reply:
+    headers = [(str(name).lower().encode(), str(value).encode()) for name, value in answer.get("headers", {}).items()]
+    named = {name for name, _ in headers}
+    if "text" in answer:
+        body, kind = str(answer["text"]).encode(), b"text/html" if "<" in str(answer["text"]) else b"text/plain"
+    else:
+        body, kind = (dump_json(answer["body"]) if "body" in answer else b""), b"application/json"
+    if b"content-type" not in named and body:
+        headers.append((b"content-type", kind))
+    return Reply(int(answer.get("status", 200)), headers, body, operation)
+
+
+async def after(provider: Provider, reply: Reply, faults: Sequence[Fault]) -> Reply:
+    """Do to a finished answer what the faults say; the operation has had its effect."""
+    for fault in faults:
+        if fault.name == "slow":
+            until = provider.clock.now() + int(fault.value)
+            await provider.world.wait(until, provider=provider.name, job=f"request {provider.world.requests}")
+        elif fault.name == "lose" and not isinstance(fault.value, str):
+            lost = _given(fault.value, reply.operation)
+            lost.job, lost.key = reply.job, reply.key
+            reply = lost
+        elif fault.name in ("lose", "garble"):
+            reply = _copy(reply)
+            reply.wire = WireFault(str(fault.value))
+        elif fault.name in _ON_THE_WIRE:
+            reply = _copy(reply)
+            reply.wire = WireFault(fault.name, int(fault.value) if fault.name == "drip" else 0)
+    return reply
+
+
+def _copy(reply: Reply) -> Reply:
+    """Copy a reply before it is spoiled: answers of finished jobs are shared."""
+    return Reply(
+        reply.status, list(reply.headers), reply.body, reply.operation, reply.job, reply.cause, reply.length,
+        state=reply.state, word=reply.word, key=reply.key, intent=reply.intent, fingerprint=reply.fingerprint,
+        retry_after=reply.retry_after, shown_cost=reply.shown_cost,
+    )  # fmt: skip
+
+
+def names_of(faults: Sequence[Fault]) -> str:
+    """Name the faults for the journal: `lose reset, slow`."""
+    named = [f"{fault.name} {fault.value}" if isinstance(fault.value, str) else fault.name for fault in faults]
+    return ", ".join(named)
