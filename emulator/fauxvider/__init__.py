@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fauxvider.errors import ContractError as ContractError
     from fauxvider.errors import FauxviderError as FauxviderError
     from fauxvider.errors import UsageError as UsageError
+    from fauxvider.receiver import Receiver as Receiver
     from fauxvider.server.egress import EgressPolicy as EgressPolicy
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ContractError",
     "EgressPolicy",
     "FauxviderError",
+    "Receiver",
     "Server",
     "UsageError",
     "WorldHandle",
@@ -34,6 +36,7 @@ _HOMES = {
     "ContractError": "fauxvider.errors",
     "EgressPolicy": "fauxvider.server.egress",
     "FauxviderError": "fauxvider.errors",
+    "Receiver": "fauxvider.receiver",
     "Server": "fauxvider.embedded",
     "UsageError": "fauxvider.errors",
     "WorldHandle": "fauxvider.embedded",

@@ -151,6 +151,22 @@ class WorldHandle:
 
         return self._server.call(read())
 
+    def scenario(self) -> dict[str, Any]:
+        """Say which rules of the world's scenario took effect, and which never did."""
+
+        async def read() -> dict[str, Any]:
+            return self._server.emulator.scenario(self.name)
+
+        return self._server.call(read())
+
+    def note(self, said: str, *, job: str = "", text: str = "") -> None:
+        """Write down what the client did with a job: processed, saved, failed, gave_up or believes."""
+
+        async def write() -> None:
+            self._server.emulator.note(self.name, {"said": said, "job": job, "text": text})
+
+        self._server.call(write())
+
     def force(self, job_id: str, *, failure: str = "") -> dict[str, Any]:
         """Decide now how a job ends: with a failure that the contract names, or ("") with success."""
         return self._server.call(self._server.emulator.force(self.name, job_id, failure=failure))

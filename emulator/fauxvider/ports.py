@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
-from fauxvider.contract.model import Limit
+from fauxvider.contract.model import Limit, LiveFailure
 from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, Secret
 from fauxvider.engine.limits import Verdict
 from fauxvider.engine.recipe import Recipe
 
-__all__ = ["Clock", "Renderer", "SendOutcome", "Sender", "Store"]
+__all__ = [
+    "Clock",
+    "Failed",
+    "FailureKind",
+    "OnEvent",
+    "Pipeline",
+    "Progress",
+    "Rendered",
+    "Renderer",
+    "Report",
+    "RunEvent",
+    "SendOutcome",
+    "Sender",
+    "Started",
+    "Store",
+]
+
+# How a run can end without a picture:
+#   cancelled    by request, queued or running        oom         the device's memory ran out
+#   nan, black   the model gave no usable picture     killed      the worker process died
+#   deadline     it ran longer than allowed           invalid     the recipe cannot be rendered
+#   unavailable  no worker could be started           queue_full  too many jobs wait
+#   not_cached   replaying, and it was never kept     error       anything else, by name
+FailureKind: TypeAlias = LiveFailure | Literal["cancelled"]
 
 
 class Clock(Protocol):
@@ -50,6 +73,108 @@ class Renderer(Protocol):
     def name(self) -> str: ...
 
     def render(self, recipe: Recipe) -> bytes: ...
+
+
+# --- a run as it is told of: Started, Progress, then exactly one of Rendered and Failed ---------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The model has taken the job; ``queued_ms`` holds the wait for other jobs and for a cold start."""
+
+    job_id: str
+    queued_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One denoising step is done (1-based)."""
+
+    job_id: str
+    step: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a picture was made. Spans are measured: ``execution_ms`` by the worker, around the model's call.
+
+    ``rendered`` is the size that the model worked at; ``unapplied`` names parameters of the recipe
+    that its pipeline cannot apply.
+    """
+
+    renderer: ClassVar[str] = "diffusers"
+
+    pipeline: str
+    model: str
+    device: str
+    dtype: str
+    seed: int
+    steps: int
+    size: tuple[int, int]
+    rendered: tuple[int, int]
+    queued_ms: float
+    execution_ms: float
+    encode_ms: float
+    unapplied: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    replayed: bool = False
+
+    def as_replayed(self) -> Report:
+        """Give the report of a picture that came from kept results."""
+        return replace(self, replayed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The end of a run that gave a picture: the finished file, metadata included, and its report."""
+
+    job_id: str
+    data: bytes
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end of a run that gave none. ``detail`` is one line and never holds the prompt."""
+
+    job_id: str
+    kind: FailureKind
+    detail: str
+    queued_ms: float
+    execution_ms: float
+    steps: int
+
+
+RunEvent: TypeAlias = Started | Progress | Rendered | Failed
+OnEvent: TypeAlias = Callable[[RunEvent], None]
+
+
+class Pipeline(Protocol):
+    """Makes pictures for real, in its own time: one job after the other. Lives in one event loop."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def start(self, *, warm: bool = True) -> None:
+        """Take jobs from now on; with ``warm``, wait until it can render. Raises RenderError."""
+        ...
+
+    def problem(self, recipe: Recipe) -> str:
+        """Say why a recipe cannot be rendered, before it is queued; "" when nothing is wrong."""
+        ...
+
+    async def submit(self, job_id: str, recipe: Recipe, on_event: OnEvent) -> None:
+        """Queue a job; events follow, on the loop. Raises RenderError when it takes none."""
+        ...
+
+    def cancel(self, job_id: str) -> bool:
+        """Stop a job: at once while it waits, within a step while it runs. False when it is over."""
+        ...
+
+    async def close(self) -> None:
+        """Stop everything; what is not over ends as cancelled."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

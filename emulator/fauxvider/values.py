@@ -35,8 +35,8 @@ _SIZES = {"": 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3,
 _SIZE = re.compile(r"(\d{1,15})\s*([kKMG]?i?B)?", re.ASCII)
 
 
-def parse_span(value: object) -> int:
-    """Read a span such as ``"7d 1s"`` or a number of seconds; give milliseconds.
+def parse_span(value: object, *, per_ms: int = 1) -> int:
+    """Read a span such as ``"7d 1s"`` or a number of seconds; give milliseconds (or parts of one).
 
     Raises UsageError for anything else (negative spans included).
     """
@@ -46,7 +46,7 @@ def parse_span(value: object) -> int:
         seconds = Decimal(str(value))
         if seconds.is_nan() or not 0 <= seconds <= _MAX_MOMENT // 1000:
             raise UsageError(f"a span of {value} seconds is out of range")
-        return int(seconds * 1000)
+        return int(seconds * 1000 * per_ms)
     if isinstance(value, str):
         text, total, at = value.strip(), 0, 0
         while at < len(text):
@@ -54,9 +54,9 @@ def parse_span(value: object) -> int:
             if part is None:
                 break
             whole, fraction, unit = part.groups()
-            total += int(Decimal(f"{whole}.{fraction or 0}") * _UNITS[unit])
+            total += int(Decimal(f"{whole}.{fraction or 0}") * _UNITS[unit] * per_ms)
             at = part.end()
-        if text and at == len(text) and total <= _MAX_MOMENT:
+        if text and at == len(text) and total <= _MAX_MOMENT * per_ms:
             return total
     raise UsageError(f"{value!r} is not a span: write 250ms, 10s, 5m, 2h, 7d or '7d 1s'")
 

@@ -22,7 +22,7 @@ from PIL import Image, ImageChops, ImageStat
 from fauxvider.engine.recipe import Recipe, SourceImage
 from fauxvider.renderers.diffusers.handle import DiffusersRenderer
 from fauxvider.renderers.diffusers.options import Options
-from fauxvider.renderers.diffusers.protocol import Event, Failed, Fault, Progress, Rendered, Started
+from fauxvider.renderers.diffusers.protocol import Failed, Fault, Progress, Rendered, RunEvent, Started
 
 T = TypeVar("T")
 DEVICE = os.environ.get("FAUXVIDER_DEVICE", "auto")
@@ -50,11 +50,11 @@ def needs_torch() -> None:
 class Heard:
     """Everything that was told of one job."""
 
-    events: list[Event] = field(default_factory=list)
+    events: list[RunEvent] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
     stepped: threading.Event = field(default_factory=threading.Event)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: RunEvent) -> None:
         self.events.append(event)
         if isinstance(event, Progress):
             self.stepped.set()

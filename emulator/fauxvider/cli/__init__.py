@@ -14,6 +14,7 @@ __all__ = ["main"]
 # name -> (module, short help): a command that is not called costs no import.
 _COMMANDS = {
     "serve": ("fauxvider.cli.serve", "Serve the providers until interrupted."),
+    "receive": ("fauxvider.cli.receive", "Receive callbacks: show them, answer by script, pass them on."),
     "demo": ("fauxvider.cli.demo", "Show the whole thing at work, with pictures and a report."),
     "check": ("fauxvider.cli.check", "Check contract files; exit 2 when one is wrong."),
     "explain": ("fauxvider.cli.check", "Show a provider's rules with their evidence."),

@@ -29,6 +29,7 @@ __all__ = [
     "Idempotency",
     "Issue",
     "Limit",
+    "LiveFailure",
     "Model",
     "Operation",
     "Origin",
@@ -57,6 +58,12 @@ Scope: TypeAlias = Mapping[str, Any]
 Template: TypeAlias = Callable[[Scope], Any]
 Canonical: TypeAlias = Literal[
     "queued", "running", "succeeded", "failed", "cancelled", "timed_out", "moderated", "expired"
+]
+
+
+# How a real run can end without a picture (the ports say what each means).
+LiveFailure: TypeAlias = Literal[
+    "oom", "nan", "black", "killed", "deadline", "invalid", "unavailable", "queue_full", "not_cached", "error"
 ]
 
 
@@ -139,7 +146,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A duration law, in ms. `work`: base + per_step x steps (x megapixels)."""
+    """A duration law, in ms. `work`: base + per_step x steps (x megapixels).
+
+    `base_law` and `step_law`, when one is there, say it more finely: in microseconds, the first for
+    any picture, the second a megapixel, the third a square megapixel.
+    """
 
     kind: Literal["fixed", "uniform", "around", "work"]
     low: int = 0
@@ -149,6 +160,8 @@ class Span:
     per_step: int = 0
     steps: Template | None = None
     megapixels: bool = False
+    base_law: tuple[int, ...] = ()
+    step_law: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,6 +488,7 @@ class Contract:
     ends: Mapping[str, State]  # canonical end -> state
     failures: Mapping[str, Failure]
     default_failure: str
+    live: Mapping[LiveFailure, str]  # how a real run ended -> failure
     deadlines: tuple[Deadline, ...]
     visible_after: int
     errors: Mapping[str, ErrorFace]

@@ -108,6 +108,10 @@ class Node:
     def as_span(self) -> int:
         return self._read(parse_span, 0)
 
+    def as_micros(self) -> int:
+        """Read a span in microseconds: laws of work are finer than moments."""
+        return self._read(lambda value: parse_span(value, per_ms=1000), 0)
+
     def as_money(self) -> Decimal:
         return self._read(parse_money, Decimal(0))
 

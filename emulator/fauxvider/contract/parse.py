@@ -166,6 +166,7 @@ def _contract(root: Node, file: ContractFile, choice: Mapping[str, str], views: 
         ends=life.ends,
         failures=life.failures,
         default_failure=life.default_failure,
+        live=life.live,
         deadlines=life.deadlines,
         visible_after=life.visible_after,
         errors={**faces, **answer_faces(root, faces)},

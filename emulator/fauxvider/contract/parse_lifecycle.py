@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, cast, get_args
 from urllib.parse import urlsplit
 
 from fauxvider.contract.model import (
@@ -16,6 +16,7 @@ from fauxvider.contract.model import (
     Deadline,
     Failure,
     IdKind,
+    LiveFailure,
     Origin,
     Phase,
     Span,
@@ -39,6 +40,7 @@ class Lifecycle:
     ends: Mapping[str, State]
     failures: Mapping[str, Failure]
     default_failure: str
+    live: Mapping[LiveFailure, str]
     deadlines: tuple[Deadline, ...]
     visible_after: int
 
@@ -78,12 +80,14 @@ def lifecycle_of(root: Node) -> Lifecycle:
     states = {one.name: State(one.name, cast("Canonical", one.text("is"))) for one in node.at("states").entries()}
     failures = {one.name: _failure(one, states) for one in node.at("failures").entries()}
     fallback = next((name for name, failure in failures.items() if failure.end == "failed"), "")
+    default = node.chosen("default_failure", failures, "failure", fallback)
     return Lifecycle(
         states=states,
         phases=tuple(_phase(one, states) for one in node.at("phases").elements()),
         ends=_ends(node.at("ends"), states),
         failures=failures,
-        default_failure=node.chosen("default_failure", failures, "failure", fallback),
+        default_failure=default,
+        live=_live(node.at("live"), failures, default),
         deadlines=tuple(_deadline(one, failures) for one in node.at("deadlines").entries()),
         visible_after=node.span("visible_after"),
     )
@@ -104,15 +108,40 @@ def span_law(node: Node) -> Span:
         return Span("around", low=middle, high=middle, spread=spread)
     if not node.has("work"):
         raise node.wrong("a span law is missing", allowed=("a span", "uniform", "around", "work"))
-    work = node.at("work")
+    return _work_law(node.at("work"), spread)
+
+
+def _work_law(work: Node, spread: int) -> Span:
+    base, step = (_powers(work.at(name)) for name in ("base", "per_step"))
+    by_size = work.flag("megapixels")
+    if by_size and len(step) > 1:
+        raise work.at("megapixels").wrong("a list says already what a megapixel takes")
+    is_plain = len(base) == len(step) == 1 and not any(micros % 1000 for micros in (*base, *step))
     return Span(
         "work",
         spread=spread,
-        base=work.span("base"),
-        per_step=work.span("per_step"),
+        base=base[0] // 1000,
+        per_step=step[0] // 1000,
         steps=work.template_at("steps"),
-        megapixels=work.flag("megapixels"),
+        megapixels=by_size,
+        base_law=() if is_plain else base,
+        step_law=() if is_plain else (0, *step) if by_size else step,
     )
+
+
+def _powers(node: Node) -> tuple[int, ...]:
+    """Read a span, or a list of them (for any picture, a megapixel, a square megapixel), in microseconds."""
+    return tuple(one.as_micros() for one in node.elements()) or (0,)
+
+
+def _live(node: Node, failures: Mapping[str, Failure], default: str) -> dict[LiveFailure, str]:
+    """Read which failure shows each way in which a real run can end; what is not said is the default one."""
+    found: dict[LiveFailure, str] = {}
+    for kind in get_args(LiveFailure):
+        found[kind] = node.chosen(kind, failures, "failure", default)
+        if node.has(kind) and failures[found[kind]].end == "succeeded":
+            raise node.at(kind).wrong(f"{found[kind]!r} is a success, but there is no picture then")
+    return found
 
 
 def _phase(node: Node, states: Mapping[str, State]) -> Phase:

@@ -25,6 +25,7 @@ _LISTS: tuple[Path, ...] = (("lifecycle", "phases"), ("unserved",))
 _NODES: tuple[Path, ...] = (
     ("auth",),
     ("account",),
+    ("lifecycle", "live"),
     ("callbacks",),
     ("callbacks", "signature"),
     ("callbacks", "retry"),

@@ -14,8 +14,8 @@ from typing import Any
 
 from PIL import Image
 
-from fauxvider.demo.receiver import TourReceiver
 from fauxvider.embedded import Server, WorldHandle
+from fauxvider.receiver import Receiver
 from fauxvider.values import parse_span, span_text
 from fauxvider_contracts import tour_text
 
@@ -85,9 +85,9 @@ def take_tour(folder: Path, *, say: Callable[[str], None]) -> Tour:
 def _visit(server: Server, world: WorldHandle, stop: Mapping[str, Any]) -> Stop:
     one = Stop(stop["title"], stop["provider"], stop["document"])
     base, submit = world.base_url(one.provider), stop["submit"]
-    body, receiver = dict(submit["json"]), TourReceiver(ANSWERS)
+    body, receiver = dict(submit["json"]), Receiver(ANSWERS)
     if "callback" in submit:
-        body[submit["callback"]] = server.call(receiver.start())
+        body[submit["callback"]] = server.call(receiver.start()) + "/hook"
     answer = _ask("POST", base + submit["path"], submit["headers"], body)
     one.job = str(_at(answer, submit["id"]))
     one.statuses.append((0, str(_at(answer, stop["poll"]["status"]))))
@@ -130,14 +130,14 @@ def _picture(one: Stop, folder: Path, number: int) -> None:
     (folder / one.picture).write_bytes(data)
 
 
-def _note_attempts(server: Server, world: WorldHandle, one: Stop, receiver: TourReceiver) -> None:
+def _note_attempts(server: Server, world: WorldHandle, one: Stop, receiver: Receiver) -> None:
     delivery = next(found for found in world.deliveries() if found["job_id"] == one.job)
     for made in delivery["attempts"]:
         outcome = made["error"] if made["status"] is None else f"HTTP {made['status']}"
         one.attempts.append(Attempt(made["at"] - delivery["created"], outcome))
-    same = len({hit.body for hit in receiver.hits}) == 1
+    same = len({hit.body for hit in receiver.received}) == 1
     one.signed = (
-        f"{delivery['state']}; {len(receiver.hits)} POSTs, {'the same bytes each time' if same else 'bytes differ'}"
+        f"{delivery['state']}; {len(receiver.received)} POSTs, {'the same bytes each time' if same else 'bytes differ'}"
     )
     server.call(receiver.stop())
 

@@ -54,11 +54,23 @@ def _span(span: Span, draws: Iterator[int], scope: Scope, shape: Shape) -> int:
         return span.low + next(draws) % (span.high - span.low + 1)
     if span.kind == "around":
         return _spread(span.low, span.spread, next(draws))
-    steps = whole(span.steps(scope)) if span.steps else None
-    work = span.per_step * max(0, steps if steps is not None else 1)
+    asked = whole(span.steps(scope)) if span.steps else None
+    steps = max(0, asked if asked is not None else 1)
+    if span.base_law or span.step_law:
+        micros = _micros(span.base_law, shape) + steps * _micros(span.step_law, shape)
+        return _spread(min(micros // 1000, _MAX_SPAN), span.spread, next(draws))
+    work = span.per_step * steps
     if span.megapixels:
         work = work * shape.width * shape.height * max(1, shape.count) // 1_000_000
     return _spread(min(span.base + work, _MAX_SPAN), span.spread, next(draws))
+
+
+def _micros(law: tuple[int, ...], shape: Shape) -> int:
+    """Sum a law's parts: the first as it is, the others times powers of a picture's megapixels, each picture."""
+    pixels, total = shape.width * shape.height, 0
+    for power, part in enumerate(law):
+        total += part * pixels**power // 1_000_000**power * (max(1, shape.count) if power else 1)
+    return total
 
 
 def _spread(middle: int, spread: int, draw: int) -> int:

@@ -35,6 +35,12 @@ class Life:
     gone: int | None = None
     is_reset: bool = False  # the client has set the rest of the record's life itself
     before_end: str = ""  # the canonical state that the end interrupted
+    limits: tuple[int | None, ...] = ()  # a live run's deadlines: they count from what really happened
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody knows yet when it ends."""
+        return self.ended >= self.began + OPEN
 
     @property
     def succeeds(self) -> bool:
@@ -77,6 +83,8 @@ def life_of(contract: Contract, record: Record) -> Life:
         _insert(life, state, after, lasts)
     for event in sorted(record.events, key=_moment) if len(record.events) > 1 else record.events:
         life = _after(contract, life, event)
+    if life.limits:
+        _limit(contract, life)
     if twist is not None and twist.gone is not None:
         life.gone = _earlier(life.gone, life.ended + twist.gone)
     keeps = contract.operations[job.operation].keeps
@@ -126,7 +134,17 @@ def _live(contract: Contract, plan: Plan, began: int) -> Life:
     """A run that is really under way: it waits until an event says that it started, and for the one that ends it."""
     marks = [(began, phase.state) for phase in contract.phases if phase.state.canonical == "queued"]
     marks = marks[:1] or [(began, contract.phases[0].state)]
-    return Life(marks, began, began + OPEN, contract.ends["succeeded"], "", plan.detail, plan.seed)
+    life = Life(marks, began, began + OPEN, contract.ends["succeeded"], "", plan.detail, plan.seed)
+    life.limits = plan.deadlines
+    return life
+
+
+def _limit(contract: Contract, life: Life) -> None:
+    """Apply the deadlines of a live run, now that its start (and perhaps its end) is known."""
+    started = next((at for at, state in life.marks if state.canonical == "running"), None)
+    for deadline, span in zip(contract.deadlines, life.limits, strict=False):
+        if span is not None and (deadline.failure or not life.is_reset):
+            _apply_deadline(contract, life, deadline, span, started)
 
 
 def _apply_deadline(contract: Contract, life: Life, deadline: Deadline, span: int, started: int | None) -> None:

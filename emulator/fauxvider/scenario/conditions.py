@@ -89,7 +89,7 @@ def _range(part: Part) -> tuple[int, int | None]:
     found = _RANGE.fullmatch(part.value) if isinstance(part.value, str) else None
     if found is not None:
         low = int(found[1])
-        high = int(found[2]) if found[2] else None if "-" in part.value else low
+        high = int(found[2]) if found[2] else None if found[0].endswith("-") else low
         if high is None or high >= low:
             return low, high
     raise part.is_not("a count from 1", allowed=("such as 3", "[1, 3]", "2-4", "3-", "{every: 2}"))

@@ -127,13 +127,14 @@ def _answer(part: Part) -> dict[str, Any]:
     if content and status in _BODILESS:
         raise part.wrong(f"an answer with the status {status} has no body", key=content[0])
     headers = _headers(part.at("headers")) if "headers" in part.value else {}
-    if content:
-        headers.setdefault("content-type", "application/json" if content == ["body"] else "text/plain; charset=utf-8")
     made: dict[str, Any] = {"status": status, "headers": headers}
     if content == ["text"]:
         made["text"] = part.at("text").text(empty=True)
+        kind = "text/html" if made["text"].lstrip().startswith("<") else "text/plain"
+        headers.setdefault("content-type", f"{kind}; charset=utf-8")
     elif content:
         made["body"] = plain(part.at("body").value)
+        headers.setdefault("content-type", "application/json")
     return made
 
 

@@ -19,6 +19,7 @@ __all__ = ["Part", "plain"]
 
 _MAX_SPAN = 3650 * 86_400_000
 _POINTER = re.compile(r"(/([^~/]|~[01])*)*")
+_MONEY = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _SHOWN = 80
 
 
@@ -149,17 +150,16 @@ class Part:
         try:
             span = parse_span(self.value)
         except UsageError:
-            raise self.is_not("a span", allowed=("such as 250ms", "10s", "5m", "2h", "7d", "7d 1s")) from None
+            span = -1
+        if span < 0 or (isinstance(self.value, str) and not self.value.isascii()):
+            raise self.is_not("a span", allowed=("such as 250ms", "10s", "5m", "2h", "7d", "7d 1s"))
         if span > _MAX_SPAN:
             raise self.is_not("a span that ends in time", allowed=("up to 3650d",))
         return span
 
     def money(self) -> Decimal:
-        if self.is_number or isinstance(self.value, str):
-            try:
-                return parse_money(self.value)
-            except UsageError:
-                pass
+        if self.is_number or (isinstance(self.value, str) and _MONEY.fullmatch(self.value)):
+            return parse_money(self.value)
         raise self.is_not("an amount of money", allowed=("such as 0.025", "4"))
 
     def pointer(self, key: str) -> tuple[str, ...]:

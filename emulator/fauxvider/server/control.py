@@ -142,6 +142,13 @@ class _Control:
     async def ledger(self, request: Request) -> Response:
         return _answer(200, await self.emulator.ledger(_world(request)))
 
+    async def scenario(self, request: Request) -> Response:
+        return _answer(200, self.emulator.scenario(_world(request)))
+
+    async def note(self, request: Request) -> Response:
+        self.emulator.note(_world(request), await _body(request))
+        return Response(status_code=204)
+
     async def journal(self, request: Request) -> Response:
         return _answer(200, self.emulator.journal(_world(request)))
 
@@ -161,6 +168,8 @@ class _Control:
             Route(f"{one}/deliveries", self.deliveries, methods=["GET"]),
             Route(f"{one}/ledger", self.ledger, methods=["GET"]),
             Route(f"{one}/journal", self.journal, methods=["GET"]),
+            Route(f"{one}/scenario", self.scenario, methods=["GET"]),
+            Route(f"{one}/notes", self.note, methods=["POST"]),
         ]
 
 

@@ -24,6 +24,7 @@ __all__ = ["DEFAULT_WORLD", "Emulator"]
 
 DEFAULT_WORLD = "default"
 MAX_WORLDS = 100_000
+NOTES = ("processed", "saved", "failed", "gave_up", "believes")
 
 
 class Emulator:
@@ -211,6 +212,23 @@ class Emulator:
     def journal(self, name: str) -> dict[str, Any]:
         world = self.world(name)
         return {"dropped": world.journal.dropped, "entries": list(world.journal.entries())}
+
+    def scenario(self, name: str) -> dict[str, Any]:
+        """Say which rules of a world's scenario took effect how often, and which never did."""
+        scripted = self.world(name).scripted
+        return scripted.report() if scripted is not None else {"name": "none", "rules": [], "never": []}
+
+    def note(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Write down what a client (or its test) says that it did. Raises UsageError."""
+        known = ("said", "job", "text", "provider")
+        for key, value in facts.items():
+            if key not in known or not isinstance(value, str):
+                raise UsageError(f"a note has texts under {', '.join(known)}; not {key!r}")
+        if facts.get("said") not in NOTES:
+            raise UsageError(f"a note's `said` is one of {', '.join(NOTES)}; not {facts.get('said')!r}")
+        world = self.world(name)
+        values = tuple(str(facts.get(key, ""))[:500] for key in known)
+        world.journal.add(world.clock.now(), "note", known, values)
 
     async def force(self, name: str, job_id: str, *, failure: str) -> dict[str, Any]:
         """Decide now how a job ends: with a failure of its contract, or ("") with success."""

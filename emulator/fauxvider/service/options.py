@@ -9,12 +9,14 @@ from typing import Any
 from fauxvider.contract.model import Contract
 from fauxvider.engine.facts import ApiKey
 from fauxvider.errors import UsageError
+from fauxvider.scenario.model import Scenario
+from fauxvider.scenario.parse import read_scenario
 from fauxvider.service.world import WorldOptions
 from fauxvider.values import parse_moment, parse_money
 
 __all__ = ["read_options"]
 
-_NAMES = ("name", "seed", "clock", "now", "step", "readings", "keys", "balances", "limits")
+_NAMES = ("name", "seed", "clock", "now", "step", "readings", "keys", "balances", "limits", "scenario")
 _MAX_NAME = 64
 _KEY_STATES = ("active", "deleted", "inactive", "unfunded")
 
@@ -26,6 +28,10 @@ def read_options(
     for name in given:
         if name not in _NAMES:
             raise UsageError(f"a world has no option {name!r} (it has: {', '.join(_NAMES)})")
+    scenario = _scenario(given["scenario"], contracts) if given.get("scenario") is not None else defaults.scenario
+    if scenario.world and "scenario" in given:
+        # What the scenario itself wants of its world; what is asked for beside it wins.
+        given = {**scenario.world, **given}
     if "name" in given:
         _check_name(given["name"])
     return WorldOptions(
@@ -37,7 +43,16 @@ def read_options(
         keys=_keys(given["keys"]) if "keys" in given else defaults.keys,
         balances=_balances(given["balances"], contracts) if "balances" in given else defaults.balances,
         limits=_limits(given["limits"]) if "limits" in given else defaults.limits,
+        scenario=scenario,
     )
+
+
+def _scenario(value: Any, contracts: Mapping[str, Contract]) -> Scenario:
+    if isinstance(value, Scenario):
+        return value
+    if not isinstance(value, Mapping):
+        raise UsageError("scenario is a mapping as docs/scenarios.md says (files are read by the caller)")
+    return read_scenario(value, contracts=contracts)
 
 
 def _check_name(value: Any) -> None:

@@ -9,20 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from fauxvider.engine.recipe import Recipe
 from fauxvider.errors import RenderError
+from fauxvider.ports import OnEvent
+from fauxvider.renderers.diffusers import parameters
 from fauxvider.renderers.diffusers.options import Options
-from fauxvider.renderers.diffusers.parameters import problem
 from fauxvider.renderers.diffusers.process import WorkerProcess, WorkerStartError
 from fauxvider.renderers.diffusers.protocol import (
     Cancel,
     Done,
     Ended,
-    Event,
     Failed,
     FailureKind,
     Fault,
@@ -32,6 +30,7 @@ from fauxvider.renderers.diffusers.protocol import (
     Render,
     Rendered,
     Report,
+    RunEvent,
     Started,
     Step,
     Taken,
@@ -40,9 +39,7 @@ from fauxvider.renderers.diffusers.results import Results
 from fauxvider.renderers.metadata import stamp
 from fauxvider.renderers.synthetic import file_metadata
 
-__all__ = ["DiffusersRenderer", "OnEvent"]
-
-OnEvent: TypeAlias = Callable[[Event], None]
+__all__ = ["DiffusersRenderer"]
 
 
 @dataclass(slots=True)
@@ -123,6 +120,10 @@ class DiffusersRenderer:
 
     # --- jobs ------------------------------------------------------------------------------------
 
+    def problem(self, recipe: Recipe) -> str:
+        """Say why a recipe cannot be rendered, before it is queued; "" when nothing is wrong."""
+        return parameters.problem(recipe)
+
     async def submit(self, job_id: str, recipe: Recipe, on_event: OnEvent, *, fault: Fault | None = None) -> None:
         """Queue a job; events follow. A recipe that cannot be rendered fails as ``invalid`` at once.
 
@@ -135,7 +136,7 @@ class DiffusersRenderer:
         job = _Job(job_id, recipe, on_event, fault, self._now(), str(next(self._numbers)))
         waiting = len(self._jobs)
         self._jobs[job_id] = job
-        if detail := problem(recipe):
+        if detail := self.problem(recipe):
             self._fail(job, "invalid", detail)
         elif waiting >= self.options.max_queue:
             self._fail(job, "queue_full", f"{waiting} jobs wait already")
@@ -148,7 +149,7 @@ class DiffusersRenderer:
         if job is None:
             return False
         if not job.sent:
-            self._fail(job, "cancelled", "cancelled while queued")
+            self._fail(job, "cancelled", f"cancelled while {'queued' if job.started is None else 'running'}")
         elif self._worker is not None:
             self._worker.send(Cancel(job.wire_id))
         return True
@@ -157,7 +158,7 @@ class DiffusersRenderer:
         """Render one picture and wait for its end."""
         end: asyncio.Future[Rendered | Failed] = asyncio.get_running_loop().create_future()
 
-        def on_event(event: Event) -> None:
+        def on_event(event: RunEvent) -> None:
             if isinstance(event, Rendered | Failed) and not end.done():
                 end.set_result(event)
 
@@ -186,7 +187,7 @@ class DiffusersRenderer:
             if job.over:
                 continue
             if self.options.replay:
-                self._replay(job)
+                await self._replay(job)
                 continue
             # A worker can die idle, unseen: a job that it never took is given to its successor, once.
             for _ in range(2):
@@ -269,16 +270,25 @@ class DiffusersRenderer:
             await asyncio.to_thread(self._results.put, job.recipe.key(), done.blobs[0], report)
         self._finish(job, Rendered(job.job_id, _finished(job.recipe, done.blobs[0], report), report))
 
-    def _replay(self, job: _Job) -> None:
-        found = self._results.get(job.recipe.key()) if self._results is not None else None
+    async def _replay(self, job: _Job) -> None:
+        """Hand out a kept picture, in the time that it took to make it."""
+        kept = self._results
+        found = await asyncio.to_thread(kept.get, job.recipe.key()) if kept is not None else None
+        if job.over:
+            return
         if found is None:
             self._fail(job, "not_cached", "this picture was never kept")
             return
         data, report = found
         job.started = self._now()
         self._tell(job, Started(job.job_id, self._queued_ms(job)))
-        for step in range(1, report.steps + 1):
-            self._tell(job, Progress(job.job_id, step, report.steps))
+        for step in range(1, max(1, report.steps) + 1):
+            await asyncio.sleep(report.execution_ms / 1000 / max(1, report.steps))
+            if job.over:
+                return
+            job.step = min(step, report.steps)
+            if report.steps:
+                self._tell(job, Progress(job.job_id, step, report.steps))
         self._finish(job, Rendered(job.job_id, _finished(job.recipe, data, report), report.as_replayed()))
 
     # --- the worker ------------------------------------------------------------------------------
@@ -314,7 +324,7 @@ class DiffusersRenderer:
     def _queued_ms(self, job: _Job) -> float:
         return ((job.started if job.started is not None else self._now()) - job.submitted) * 1000
 
-    def _tell(self, job: _Job, event: Event) -> None:
+    def _tell(self, job: _Job, event: RunEvent) -> None:
         # Through the loop: what a listener raises must not end the task that serves all jobs.
         asyncio.get_running_loop().call_soon(job.on_event, event)
 

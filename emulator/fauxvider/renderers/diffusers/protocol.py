@@ -1,4 +1,4 @@
-"""What the server and its worker process say to each other, and what becomes of a job.
+"""What the server and its worker process say to each other.
 
 A message on the wire is a JSON header with a length before it, then the message's raw blobs: no
 pickle, so neither side can be made to run what the other sends.
@@ -10,7 +10,9 @@ import dataclasses
 import json
 import struct
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from fauxvider.ports import Failed, FailureKind, Progress, Rendered, Report, RunEvent, Started
 
 __all__ = [
     "HEAD",
@@ -19,7 +21,6 @@ __all__ = [
     "Configure",
     "Done",
     "Ended",
-    "Event",
     "Failed",
     "FailureKind",
     "Fault",
@@ -29,6 +30,7 @@ __all__ = [
     "Render",
     "Rendered",
     "Report",
+    "RunEvent",
     "StartFailed",
     "Started",
     "Step",
@@ -36,17 +38,6 @@ __all__ = [
     "head_lengths",
     "pack",
     "unpack",
-]  # fmt: skip
-
-# How a job can end without a picture:
-#   cancelled    by request, queued or running        oom         the device's memory ran out
-#   nan, black   the model gave no usable picture     killed      the worker process died
-#   deadline     it ran longer than allowed           invalid     the recipe cannot be rendered
-#   unavailable  no worker could be started           queue_full  too many jobs wait
-#   not_cached   replaying, and it was never kept     error       anything else, by name
-FailureKind: TypeAlias = Literal[
-    "cancelled", "oom", "nan", "black", "killed", "deadline", "invalid", "unavailable", "queue_full", "not_cached",
-    "error",
 ]  # fmt: skip
 
 # Accidents on order: `crash` kills the worker process, `hang` waits for ever, at a job's second step.
@@ -203,77 +194,3 @@ def unpack(header: bytes, body: bytes) -> Message:
 
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
-
-
-# --- what the server's side tells of a job ---------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The worker has taken the job; ``queued_ms`` holds the wait for other jobs and for a cold start."""
-
-    job_id: str
-    queued_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """One denoising step is done (1-based)."""
-
-    job_id: str
-    step: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How a picture was made. Spans are measured: ``execution_ms`` by the worker, around the model's call.
-
-    ``rendered`` is the size that the model worked at; ``unapplied`` names parameters of the recipe
-    that its pipeline cannot apply.
-    """
-
-    renderer: ClassVar[str] = "diffusers"
-
-    pipeline: str
-    model: str
-    device: str
-    dtype: str
-    seed: int
-    steps: int
-    size: tuple[int, int]
-    rendered: tuple[int, int]
-    queued_ms: float
-    execution_ms: float
-    encode_ms: float
-    unapplied: tuple[str, ...] = ()
-    versions: dict[str, str] = dataclasses.field(default_factory=dict)
-    replayed: bool = False
-
-    def as_replayed(self) -> Report:
-        """Give the report of a picture that came from kept results."""
-        return dataclasses.replace(self, replayed=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """The end of a job that gave a picture: the finished file, metadata included, and its report."""
-
-    job_id: str
-    data: bytes
-    report: Report
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The end of a job that gave none. ``detail`` is one line and never holds the prompt."""
-
-    job_id: str
-    kind: FailureKind
-    detail: str
-    queued_ms: float
-    execution_ms: float
-    steps: int
-
-
-Event: TypeAlias = Started | Progress | Rendered | Failed

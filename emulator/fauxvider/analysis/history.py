@@ -1,0 +1,389 @@
+"""A world's journal, indexed for the verdict: jobs with all that was asked, tried, fetched and said about them.
+
+What a client could not see is kept apart from what happened: an answer that was lost on the way showed it
+nothing, and a word that the contract does not have told it nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+from fauxvider.analysis.entries import is_lost, moment_of, money_in, ordered, text_in, whole_in
+from fauxvider.contract.model import Contract, Url
+from fauxvider.engine.callbacks import is_accepted, is_retried
+from fauxvider.engine.facts import Attempt
+
+__all__ = ["Asked", "End", "History", "JobStory", "Note", "Shown", "Tried"]
+
+Shown: TypeAlias = Literal["", "open", "over", "succeeded", "unknown"]  # over: it ended without success
+
+_POLLS = frozenset({"read", "stream"})
+_OPEN = frozenset({"queued", "running"})
+_DENIALS = frozenset({404, 410})
+_UNSENT = frozenset({"lose", "answer"})  # faults in which nothing reaches the receiver
+DEFAULT_PATIENCE = 600_000  # ms that a client should wait for a job of a contract that documents no limit
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of the client and its answer. `ended`: the moment of the answer; `retry_after` in ms."""
+
+    at: int
+    ended: int
+    provider: str
+    operation: str
+    does: str
+    method: str
+    path: str
+    status: int
+    job: str
+    cause: str
+    key: str
+    number: int
+    word: str
+    shows: Shown
+    retry_after: int | None
+    intent: str
+    fingerprint: str
+    leaks: str
+    faults: frozenset[str]
+    is_seen: bool  # the answer reached the client whole
+
+    @property
+    def is_ok(self) -> bool:
+        return self.is_seen and 200 <= self.status < 300
+
+    @property
+    def is_poll(self) -> bool:
+        return self.does in _POLLS
+
+    @property
+    def denies(self) -> bool:
+        """Whether a look-up was told that there is no such job."""
+        is_empty = not self.job and not self.shows and (self.status in _DENIALS or self.is_ok)
+        return self.is_poll and self.is_seen and (self.cause == "job_unknown" or is_empty)
+
+    @property
+    def is_download(self) -> bool:
+        """Whether the client got a file (whole, as far as HTTP can tell)."""
+        return self.does == "file" and self.method == "GET" and self.is_ok
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One callback attempt. `is_taken`: a receiver answered, and with a status that the contract accepts."""
+
+    at: int
+    ended: int
+    delivery: str
+    number: int
+    event: str
+    outcome: str
+    status: int
+    signature: str
+    faults: frozenset[str]
+    is_answered: bool
+    is_taken: bool
+    is_retried: bool  # the contract tries again after such an outcome
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    at: int
+    state: str
+    word: str
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    at: int
+    said: str
+    text: str
+    job: str
+
+
+@dataclass(slots=True)
+class JobStory:
+    """One job. Lists are in the order of events."""
+
+    id: str
+    contract: Contract
+    accepted: int
+    operation: str
+    price: Decimal
+    intent: str
+    fingerprint: str
+    key: str
+    address: str
+    number: int
+    leaks: str
+    submit: Asked | None = None  # None: its request was never answered
+    ends: list[End] = field(default_factory=list)
+    charged: list[tuple[int, str]] = field(default_factory=list)
+    asks: list[Asked] = field(default_factory=list)
+    files: list[Asked] = field(default_factory=list)
+    tries: list[Tried] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    faults: set[str] = field(default_factory=set)  # of the scenario, on the job and its pictures
+
+    @property
+    def provider(self) -> str:
+        return self.contract.provider
+
+    @property
+    def end(self) -> End | None:
+        return self.ends[-1] if self.ends else None
+
+    @property
+    def succeeds(self) -> bool:
+        return bool(self.ends) and self.ends[-1].state == "succeeded"
+
+    @property
+    def polls(self) -> list[Asked]:
+        return [asked for asked in self.asks if asked.is_poll]
+
+    @property
+    def patience(self) -> int:
+        """The moment until which a client should look for the end: the longest run that the contract allows."""
+        spans = [one.default for one in self.contract.deadlines if one.covers == "running" and one.default]
+        return self.accepted + max(spans, default=DEFAULT_PATIENCE)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the client can know the job's name: from the answer, by a callback, or because it uses it."""
+        submit = self.submit
+        is_told = submit is not None and submit.is_ok and bool(submit.shows)
+        others = any(asked is not submit for asked in self.asks) or bool(self.files)
+        return is_told or others or any(tried.is_answered for tried in self.tries)
+
+    @property
+    def output(self) -> Url | None:
+        return next((url for url in self.contract.urls.values() if url.serves == "output"), None)
+
+    @property
+    def downloads(self) -> list[Asked]:
+        return [asked for asked in self.files if asked.is_download and "reset" not in self.faults]
+
+    def end_before(self, moment: int) -> End | None:
+        return next((end for end in reversed(self.ends) if end.at <= moment), None)
+
+    def told(self) -> Iterator[tuple[int, Shown]]:
+        """Give what the client was told of the job's state, with moments: by answers and by callbacks it took."""
+        found: list[tuple[int, Shown]] = [(one.ended, one.shows) for one in self.asks if one.is_seen and one.shows]
+        for tried in self.tries:
+            end = self.end_before(tried.at)
+            if tried.is_taken and end is not None:
+                found.append((tried.at, "succeeded" if end.state == "succeeded" else "over"))
+        return iter(sorted(found, key=lambda pair: pair[0]))
+
+    def told_end(self) -> int | None:
+        """Give the moment at which the client was first told of an end."""
+        return next((at for at, shows in self.told() if shows in ("over", "succeeded")), None)
+
+    def url_death(self) -> int | None:
+        """Give the moment at which the last URL that the client was given died; None if URLs do not die."""
+        url, end = self.output, self.end
+        if url is None or url.lives is None or end is None:
+            return None
+        issued = [end.at]
+        if url.origin_moment == "issue":
+            issued += [at for at, shows in self.told() if shows == "succeeded"]
+        return max(issued) + url.lives
+
+
+class History:
+    """All that a journal tells about the client. Entries of providers without a contract are passed over."""
+
+    def __init__(self, entries: Iterable[Mapping[str, Any]], contracts: Mapping[str, Contract], *, now: int) -> None:
+        self.contracts = contracts
+        self.now = now
+        self.began = now
+        self.dropped = 0
+        self.jobs: dict[str, JobStory] = {}
+        self.requests: list[Asked] = []
+        self.notes: list[Note] = []
+        self._by_number: dict[int, Asked] = {}
+        self._by_path: dict[str, str] = {}
+        self._files: list[Asked] = []
+        found = ordered(entries)
+        if found:
+            self.began = moment_of(found[0])
+        for entry in found:
+            self._by_kind(entry)
+        self._place_files()
+
+    def of(self, provider: str, *kinds: str) -> Iterator[Asked]:
+        """Give the requests to a provider that do one of these kinds of thing."""
+        return (one for one in self.requests if one.provider == provider and one.does in kinds)
+
+    def repeated(self) -> Iterator[list[Asked]]:
+        """Give the requests by what they ask for: equal ones, as far as they can be told to be equal."""
+        groups: dict[tuple[str, ...], list[Asked]] = {}
+        for one in self.requests:
+            if one.fingerprint or one.method in ("GET", "DELETE"):
+                key = (one.provider, one.method, one.path, one.fingerprint, one.key)
+                groups.setdefault(key, []).append(one)
+        return iter(groups.values())
+
+    def _by_kind(self, entry: Mapping[str, Any]) -> None:
+        kind = entry.get("kind")
+        if kind == "note":
+            self._note(entry)
+        elif kind == "dropped":
+            self.dropped += whole_in(entry, "count") or 1
+        elif text_in(entry, "provider") not in self.contracts:
+            return
+        elif kind == "request":
+            self._request(entry)
+        elif kind == "accepted":
+            self._accepted(entry)
+        elif kind == "fault" and (story := self.jobs.get(text_in(entry, "target"))):
+            story.faults.add(text_in(entry, "name"))
+        elif kind in ("ended", "charged", "attempt") and (story := self.jobs.get(text_in(entry, "job"))):
+            _ADDED[kind](story, entry)
+
+    def _request(self, entry: Mapping[str, Any]) -> None:
+        asked = _asked(entry, self.contracts[text_in(entry, "provider")])
+        self.requests.append(asked)
+        self._by_number[asked.number] = asked
+        if asked.does == "file":
+            self._files.append(asked)
+            if asked.job:
+                self._by_path[asked.path] = asked.job
+            return
+        # Until it is accepted a submit's job has no story; `_accepted` puts the request there.
+        if story := self._story(asked):
+            story.asks.append(asked)
+
+    def _story(self, asked: Asked) -> JobStory | None:
+        if asked.job:
+            return self.jobs.get(asked.job)
+        return next((self.jobs[part] for part in asked.path.split("/") if part in self.jobs), None)
+
+    def _place_files(self) -> None:
+        """Give files to their jobs; a refused one may be known by its path alone."""
+        for asked in self._files:
+            job = self._by_path.get(asked.path, "")
+            if story := self.jobs.get(job) or self._story(asked):
+                story.files.append(asked)
+
+    def _accepted(self, entry: Mapping[str, Any]) -> None:
+        number = whole_in(entry, "number") or 0
+        story = JobStory(
+            id=text_in(entry, "job"),
+            contract=self.contracts[text_in(entry, "provider")],
+            accepted=moment_of(entry),
+            operation=text_in(entry, "operation"),
+            price=money_in(entry, "price") or Decimal(0),
+            intent=text_in(entry, "intent"),
+            fingerprint=text_in(entry, "fingerprint"),
+            key=text_in(entry, "key"),
+            address=text_in(entry, "address"),
+            number=number,
+            leaks=text_in(entry, "leaks"),
+            submit=self._by_number.get(number),
+        )
+        if story.submit is not None:
+            story.asks.append(story.submit)
+        self.jobs[story.id] = story
+
+    def _note(self, entry: Mapping[str, Any]) -> None:
+        note = Note(moment_of(entry), text_in(entry, "said"), text_in(entry, "text"), text_in(entry, "job"))
+        self.notes.append(note)
+        if story := self.jobs.get(note.job):
+            story.notes.append(note)
+
+
+# --- reading entries
+
+
+def _asked(entry: Mapping[str, Any], contract: Contract) -> Asked:
+    at, retry_after = moment_of(entry), whole_in(entry, "retry_after")
+    is_seen, word = not is_lost(entry), text_in(entry, "word")
+    return Asked(
+        at=at,
+        ended=whole_in(entry, "ended") or at,
+        provider=contract.provider,
+        operation=text_in(entry, "operation"),
+        does=text_in(entry, "does"),
+        method=text_in(entry, "method"),
+        path=text_in(entry, "path"),
+        status=whole_in(entry, "status") or 0,
+        job=text_in(entry, "job"),
+        cause=text_in(entry, "cause"),
+        key=text_in(entry, "key"),
+        number=whole_in(entry, "number") or 0,
+        word=word,
+        shows=_shown(contract, text_in(entry, "state"), word) if is_seen else "",
+        retry_after=None if retry_after is None else retry_after * 1000,
+        intent=text_in(entry, "intent"),
+        fingerprint=text_in(entry, "fingerprint"),
+        leaks=text_in(entry, "leaks"),
+        faults=_fault_names(entry),
+        is_seen=is_seen,
+    )
+
+
+def _shown(contract: Contract, state: str, word: str) -> Shown:
+    known = contract.states.get(word)
+    if word and known is None:
+        return "unknown"
+    canonical = known.canonical if known is not None else state
+    if canonical in _OPEN:
+        return "open"
+    return "succeeded" if canonical == "succeeded" else "over" if canonical else ""
+
+
+def _fault_names(entry: Mapping[str, Any]) -> frozenset[str]:
+    """Give `{"lose", "lose reset"}` for `lose reset`: each fault with and without its argument."""
+    faults = [fault.strip() for fault in text_in(entry, "fault").split(",") if fault.strip()]
+    return frozenset(faults) | {fault.partition(" ")[0] for fault in faults}
+
+
+def _ended(story: JobStory, entry: Mapping[str, Any]) -> None:
+    state, word = text_in(entry, "state"), text_in(entry, "word")
+    known = story.contract.states.get(word) or story.contract.states.get(state)
+    canonical = known.canonical if known is not None else state
+    story.ends.append(End(moment_of(entry), canonical, word or state, text_in(entry, "failure")))
+
+
+def _charged(story: JobStory, entry: Mapping[str, Any]) -> None:
+    story.charged.append((moment_of(entry), f"{text_in(entry, 'amount')} {text_in(entry, 'unit')}".strip()))
+
+
+def _tried(story: JobStory, entry: Mapping[str, Any]) -> None:
+    at, status, outcome, faults = (
+        moment_of(entry),
+        whole_in(entry, "status"),
+        text_in(entry, "outcome"),
+        _fault_names(entry),
+    )
+    ended = whole_in(entry, "ended") or at
+    kind: Any = "network" if outcome == "lost" else outcome
+    fact = Attempt(whole_in(entry, "number") or 0, at, ended, kind, status)
+    callbacks = story.contract.callbacks
+    is_answered = outcome == "http" and not faults & _UNSENT
+    story.tries.append(
+        Tried(
+            at=at,
+            ended=ended,
+            delivery=text_in(entry, "delivery"),
+            number=fact.number,
+            event=text_in(entry, "event"),
+            outcome=outcome,
+            status=status or 0,
+            # Signed by the secret before the current one: good for whoever still holds both.
+            signature="old" if "sign rotated" in faults else text_in(entry, "signature"),
+            faults=faults,
+            is_answered=is_answered,
+            is_taken=is_answered and callbacks is not None and is_accepted(callbacks, fact),
+            is_retried=callbacks is not None and is_retried(callbacks, fact),
+        )
+    )
+
+
+_ADDED = {"ended": _ended, "charged": _charged, "attempt": _tried}

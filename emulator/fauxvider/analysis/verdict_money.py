@@ -1,0 +1,156 @@
+"""Rules about money: what was paid twice, and what was paid for and never had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from fauxvider.analysis.history import History, JobStory
+from fauxvider.analysis.verdict_rule import DAY, HOUR, SECOND, Case, Rule, asked_text, case
+
+__all__ = ["MONEY"]
+
+_IMPATIENT = 5 * SECOND  # a twin that comes later than this, while the first is still held, is a retry
+
+
+def _retries(history: History) -> Iterator[tuple[JobStory, JobStory]]:
+    """Give pairs of equal billed jobs, of which the second was asked for because the first's answer did not come."""
+    twins: dict[tuple[str, str, str, str], list[JobStory]] = {}
+    for job in history.jobs.values():
+        if job.fingerprint and job.price:
+            twins.setdefault((job.provider, job.operation, job.key, job.fingerprint), []).append(job)
+    for jobs in twins.values():
+        for first, second in pairwise(jobs):
+            if second.accepted - first.accepted <= DAY and _went_unanswered(first, second):
+                yield first, second
+
+
+def _went_unanswered(first: JobStory, second: JobStory) -> bool:
+    submit = first.submit
+    is_late = second.accepted - first.accepted >= _IMPATIENT
+    if submit is None:
+        return is_late
+    is_held = submit.ended > second.accepted
+    return not submit.is_seen or submit.status >= 500 or (is_held and is_late)
+
+
+def _retried(first: JobStory, second: JobStory, how: str) -> Case:
+    answer = asked_text(first.submit) if first.submit is not None else "its answer never came"
+    bills = [(at, f"charged {amount} for {job.id}") for job in (first, second) for at, amount in job.charged]
+    return case(
+        second.id,
+        (first.accepted, f"accepted as {first.id}: {answer}"),
+        (second.accepted, f"the same request again {how}: accepted as {second.id}"),
+        *bills,
+    )
+
+
+def _without_key(history: History) -> Iterator[Case]:
+    for first, second in _retries(history):
+        if not (first.intent and second.intent):
+            yield _retried(first, second, "without an idempotency key")
+
+
+def _with_new_key(history: History) -> Iterator[Case]:
+    for first, second in _retries(history):
+        if first.intent and second.intent and first.intent != second.intent:
+            yield _retried(first, second, "under a new idempotency key")
+
+
+def _key_reused(history: History) -> Iterator[Case]:
+    for asked in history.requests:
+        if asked.cause == "conflict" and asked.does == "submit" and not asked.faults:
+            yield case("", (asked.at, asked_text(asked)))
+
+
+def _cancelled_too_late(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        end = job.end
+        if end is None or end.state != "succeeded" or not job.charged or job.downloads:
+            continue
+        late = [one for one in job.asks if one.does == "cancel" and one.is_ok and one.at >= end.at]
+        if late:
+            bill = [(at, f"charged {amount}") for at, amount in job.charged]
+            yield case(job.id, *bill, *[(one.at, asked_text(one)) for one in late])
+
+
+def _never_fetched(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        end, told, death = job.end, job.told_end(), job.url_death()
+        is_paid = job.succeeds and bool(job.charged) and job.output is not None
+        if not is_paid or end is None or told is None or job.files or "empty_url" in job.faults:
+            continue
+        is_dead = death is not None and history.now > death
+        if history.now - end.at >= HOUR and not is_dead and not any(one.does == "cancel" for one in job.asks):
+            bill = [(at, f"charged {amount}") for at, amount in job.charged]
+            yield case(job.id, *bill, (told, "the client was told of the success"), (history.now, "no download so far"))
+
+
+def _after_retention(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        operation, end = job.contract.operations.get(job.operation), job.end
+        if end is None or operation is None or operation.keeps is None or not (job.succeeds and job.charged):
+            continue
+        polls = [one for one in job.polls if one.at >= end.at]
+        if polls and polls[0].denies and polls[0].at > end.at + operation.keeps and job.told_end() is None:
+            bill = [(at, f"charged {amount}") for at, amount in job.charged]
+            yield case(job.id, (end.at, f"ended as {end.word}"), *bill, (polls[0].at, asked_text(polls[0])))
+
+
+MONEY: tuple[Rule, ...] = (
+    Rule(
+        name="retried-without-key",
+        severity="harm",
+        about="a billed request was sent again without an idempotency key, although the first had been accepted",
+        harm="every accepted request is billed: one intent, several charges",
+        fix="send one idempotency key per intent and the same one with each retry; where the provider has none, "
+        "look for the job (list, callback) and never send again by yourself",
+        source="users.md C1: Comfy-Org/ComfyUI PR #16204, Augustas11/macprovider#762",
+        find=_without_key,
+    ),
+    Rule(
+        name="retried-with-new-key",
+        severity="harm",
+        about="a billed request was sent again under a new idempotency key, although the first had been accepted",
+        harm="a new key is a new intent: it is billed again",
+        fix="make the key when the intent is made, keep it with the intent, and send the same one with each retry",
+        source="users.md C1: square/square-mcp-server#31",
+        find=_with_new_key,
+    ),
+    Rule(
+        name="reused-key",
+        severity="risk",
+        about="one idempotency key was sent with different requests",
+        harm="the second request is refused, or is answered with the first one's job",
+        fix="derive the key from the intent, not from the process or the user",
+        source="users.md C1: replicate/cog#905; runflow.md 8 (409 CONFLICT)",
+        find=_key_reused,
+    ),
+    Rule(
+        name="cancelled-too-late",
+        severity="risk",
+        about="a finished and charged job was cancelled, and its result was left",
+        harm="the provider answers the cancel politely and refunds nothing: it is paid and thrown away",
+        fix="read the state that the cancel's answer shows; if the job succeeded, fetch what was paid for",
+        source="users.md C10; runflow.md 5 (200 with the unchanged record after the end), runpod.md U10",
+        find=_cancelled_too_late,
+    ),
+    Rule(
+        name="paid-never-fetched",
+        severity="risk",
+        about="the client was told that a job had succeeded and has not fetched its result",
+        harm="it was charged for a picture that nobody has",
+        fix="download on success, before anything else; what was promised to a user is not done until it is stored",
+        source="users.md C1 (four charges, no image), C12 (green tests, dead feature)",
+        find=_never_fetched,
+    ),
+    Rule(
+        name="came-after-retention",
+        severity="harm",
+        about="the client first looked for the end when the provider had already dropped the record",
+        harm="the result was charged and can no longer be had",
+        fix="poll within the record's documented life (the contract's `keeps`), or take a callback",
+        source="users.md C8: runpod/runpod-python#56; C7 (three lifetimes in one product)",
+        find=_after_retention,
+    ),
+)

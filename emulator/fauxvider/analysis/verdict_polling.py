@@ -1,0 +1,239 @@
+"""Rules about looking for the end: too often, too long, too short, and not believing what was told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby, pairwise
+
+from fauxvider.analysis.history import Asked, History, JobStory, Shown
+from fauxvider.analysis.verdict_rule import HOUR, MINUTE, SECOND, Case, Rule, asked_text, case, tried_text
+
+__all__ = ["POLLING"]
+
+_FURTHER = 3  # polls of a finished job that are too many
+_DENIALS = 5
+_PER_SECOND = 10
+_AT_ONCE = 100  # at one instant of a clock that stands still, where the client's own pauses do not show
+_UNPACED = 4
+_SPACED = 10 * SECOND
+
+
+def _polled_on(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        run: list[Asked] = []
+        for asked in sorted([*job.asks, *job.files], key=lambda one: one.at):
+            if asked.does in ("file", "retry") or asked.shows == "open":
+                run = []
+            elif asked.is_poll and asked.shows in ("over", "succeeded"):
+                # Looking again much later is no loop: links are signed anew, pages are opened again.
+                run = [*run, asked] if run and asked.at - run[-1].ended < HOUR else [asked]
+            elif asked.shows in ("over", "succeeded"):
+                run = [asked]
+            if len(run) > _FURTHER:
+                yield case(job.id, *[(one.at, asked_text(one)) for one in run])
+                break
+
+
+def _polled_denied(history: History) -> Iterator[Case]:
+    paths: dict[tuple[str, str], list[Asked]] = {}
+    for asked in history.requests:
+        if asked.is_poll:
+            paths.setdefault((asked.provider, asked.path), []).append(asked)
+    stories = {asked.number: job for job in history.jobs.values() for asked in job.asks}
+    for polls in paths.values():
+        job = next((stories[asked.number] for asked in polls if asked.number in stories), None)
+        # Right after the submit a look-up may be ahead of the provider's own records.
+        since = job.accepted + max(MINUTE, job.contract.visible_after) if job else 0
+        for denied, run in groupby(polls, key=lambda asked: asked.denies):
+            late = [asked for asked in run if asked.at >= since]
+            if denied and len(late) >= _DENIALS:
+                yield case(job.id if job else "", *[(one.at, asked_text(one)) for one in late])
+                break
+    for note in history.notes:
+        if note.said == "believes" and note.text.strip().isdigit():
+            yield case(note.job, (note.at, f"the client believes that the job's status is {note.text.strip()}"))
+
+
+def _hammered(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        polls, first = job.polls, 0
+        for at, asked in enumerate(polls):
+            while asked.at - polls[first].at >= SECOND:
+                first += 1
+            many = _PER_SECOND if asked.at > polls[first].at else _AT_ONCE
+            if at - first >= many:
+                yield case(job.id, *[(one.at, asked_text(one)) for one in polls[first : at + 1]])
+                break
+
+
+def _throttled(asked: Asked) -> bool:
+    return asked.is_seen and (asked.cause == "rate" or asked.status == 429)
+
+
+def _no_backoff(history: History) -> Iterator[Case]:
+    for asks in history.repeated():
+        for refused, run in groupby(asks, key=_throttled):
+            refusals = list(run)
+            if not refused or len(refusals) < _UNPACED:
+                continue
+            gaps = [after.at - before.ended for before, after in pairwise(refusals)]
+            obeys = all(
+                one.retry_after is not None and gap >= one.retry_after for one, gap in zip(refusals, gaps, strict=False)
+            )
+            if not obeys and max(gaps) < _SPACED and gaps[-1] < 2 * max(gaps[0], 1):
+                yield case("", *[(one.at, asked_text(one)) for one in refusals])
+
+
+def _ignored_retry_after(history: History) -> Iterator[Case]:
+    for asks in history.repeated():
+        for refused, again in pairwise(asks):
+            if _throttled(refused) and refused.retry_after and again.at < refused.ended + refused.retry_after:
+                wait = f"Retry-After: {refused.retry_after // SECOND}"
+                yield case(again.job, (refused.at, f"{asked_text(refused)}, {wait}"), (again.at, asked_text(again)))
+                break
+
+
+def _silent_since(history: History, job: JobStory, moment: int) -> bool:
+    """Whether the client has asked for nothing that could tell it of the job since then."""
+    if any(one.at >= moment for one in (*job.asks, *job.files)):
+        return False
+    return not any(one.at >= moment for one in history.of(job.provider, "list", "deliveries"))
+
+
+def _gave_up(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        end = job.end
+        if end is None or job.told_end() is not None or not job.is_known:
+            continue
+        note = next((one for one in job.notes if one.said == "gave_up"), None)
+        looks = [one for one in job.asks if one.is_seen]
+        last = note.at if note is not None else max((one.ended for one in looks), default=job.accepted)
+        if last >= min(end.at, job.patience) or (looks and looks[-1].shows == "unknown"):
+            continue
+        waits = note is None and (bool(job.address) or history.now - end.at < HOUR)
+        if not waits and _silent_since(history, job, end.at):
+            stop = "the client says that it gave up" if note is not None else "the client's last look"
+            yield case(job.id, (job.accepted, "accepted"), (last, stop), (end.at, f"ended as {end.word}"))
+
+
+def _unknown_word(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        looks = [one for one in job.asks if one.is_seen and one.shows]
+        if not looks or looks[-1].shows != "unknown" or job.told_end() is not None:
+            continue
+        last = looks[-1]
+        is_early = last.at < job.patience and history.now - last.ended >= HOUR
+        if is_early and _silent_since(history, job, last.at + 1):
+            yield case(job.id, (last.at, asked_text(last)), (history.now, "the client has not looked again"))
+
+
+def _turns(job: JobStory) -> Iterator[tuple[int, str, Shown, bool]]:
+    """Give what the client was told for certain, in order: moment, sentence, what it shows, whether it was a poll."""
+    found: list[tuple[int, str, Shown, bool]] = [
+        (one.ended, asked_text(one), "" if one.does == "retry" else one.shows, one.is_poll)
+        for one in job.asks
+        if one.is_poll or (one.shows and one.is_ok)
+    ]
+    found += [
+        (one.at, tried_text(one), "over", False)
+        for one in job.tries
+        if one.is_taken and one.signature == "good" and job.end_before(one.at) is not None
+    ]
+    return iter(sorted(found, key=lambda turn: turn[0]))
+
+
+def _went_back(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        over: tuple[int, str] | None = None
+        back: list[tuple[int, str]] = []
+        for at, sentence, shows, is_poll in _turns(job):
+            if not is_poll and shows in ("", "open"):
+                over, back = None, []  # it was run again
+            elif shows in ("over", "succeeded") and not back:
+                over = (at, sentence)
+            elif over is not None and is_poll and (back or shows == "open"):
+                back.append((at, sentence))
+        if over is not None and len(back) > _FURTHER:
+            yield case(job.id, over, *back)
+            continue
+        told = job.told_end()
+        for note in job.notes:
+            known = job.contract.states.get(note.text)
+            if note.said == "believes" and told is not None and note.at >= told and known and not known.is_terminal:
+                yield case(job.id, (told, "the client was told of the end"), (note.at, f"it believes {note.text}"))
+
+
+POLLING: tuple[Rule, ...] = (
+    Rule(
+        name="polled-finished-job",
+        severity="harm",
+        about="a job was polled on and on after its end had been shown",
+        harm="the loop never ends: it eats the quota, and what should come next never does",
+        fix="leave the loop at every terminal word of the contract: failed, cancelled and timed out are ends too",
+        source="users.md C8: AIProxySwift PR #27 (failed never stops); runpod.md 11.1",
+        find=_polled_on,
+    ),
+    Rule(
+        name="polled-denied-job",
+        severity="harm",
+        about="a job that the provider says it does not know was polled on and on",
+        harm="the record is gone and does not come back; a number in an error body is no job status",
+        fix="look at the HTTP status before the body; after a short grace for a fresh job, take 404 as the end",
+        source="users.md C8: n8n-nodes-comfyui#16 (1,800 polls); runpod.md 11.1 (numeric status in the 404 body)",
+        find=_polled_denied,
+    ),
+    Rule(
+        name="hammered",
+        severity="risk",
+        about="a job was polled more than ten times within one second",
+        harm="it runs into the limit, for every other job of the same key too",
+        fix="poll once a second at most and slow down as the job takes longer, or take a callback",
+        source="users.md C8 (poll loop from hell), row 56: postmanlabs/httpbin#413",
+        find=_hammered,
+    ),
+    Rule(
+        name="no-backoff",
+        severity="risk",
+        about="a throttled request was sent again and again at an even pace",
+        harm="it keeps the quota used up, so that nothing gets through",
+        fix="wait as long as Retry-After says, else twice as long each time, with a cap and some jitter",
+        source="users.md row 56: dotnet/dev-proxy#350; runpod.md 5 (the documentation asks for exponential back-off)",
+        find=_no_backoff,
+    ),
+    Rule(
+        name="ignored-retry-after",
+        severity="risk",
+        about="a throttled request was sent again before the time that Retry-After gave",
+        harm="it is refused again, and some providers lengthen the ban",
+        fix="read Retry-After (seconds or a date) and wait at least that long",
+        source="users.md row 56: mimickerhq/mimicker PR #38; onemin.md 8 (clients that read it, clients that do not)",
+        find=_ignored_retry_after,
+    ),
+    Rule(
+        name="gave-up-early",
+        severity="harm",
+        about="the client stopped looking while the provider was still within its documented time",
+        harm="the job ends, is billed, and nobody takes the result",
+        fix="wait as long as the contract lets a run take; when giving up sooner, cancel, and look once more later",
+        source="users.md C8: moeru-ai/airi#2084 (a five-minute cap; the job succeeds at 6:44)",
+        find=_gave_up,
+    ),
+    Rule(
+        name="stopped-at-unknown-word",
+        severity="harm",
+        about="the last thing shown was a status word that the contract does not have, and the client fell silent",
+        harm="a word added by the provider ends in a job that hangs for ever, or in one that is taken for failed",
+        fix="treat an unknown word as `still going on`, note it, and keep to the deadline",
+        source="users.md C8: BitMind-AI/bitmind-subnet PR #312; C11: runpod/docs#511",
+        find=_unknown_word,
+    ),
+    Rule(
+        name="went-back",
+        severity="harm",
+        about="after its end had been shown, an older state was believed again",
+        harm="a finished job hangs, or is delivered twice: states arrive out of order",
+        fix="the first terminal state is final; never overwrite it with an open one",
+        source="users.md C5: google/go-github#2706, paypal/mirakl-hyperwallet-connector#35; C8: runpod-python#250",
+        find=_went_back,
+    ),
+)
