@@ -82,19 +82,21 @@ def near_miss(
         return [_wrong_method(places, method, path, match)]
     tree, refused = _read(body)
     operation = _fitting(match.operations, tree)
+    if operation.body_optional and not body.strip():
+        tree, refused = {}, ""
     key = _asked_key(operation, match, tree)
     model = _hinted(contract, model_hint) or _model(contract, key)
+    is_broken = operation.body == "json" and (bool(refused) or not isinstance(tree, dict))
     found = []
-    is_empty = operation.body_optional and not body.strip()
-    is_broken = operation.body == "json" and not is_empty and (bool(refused) or not isinstance(tree, dict))
     if operation.model and (model is None or not model.active) and not (is_broken and not any(key)):
         found.append(_unknown_model(places, operation, key, model))
     if is_broken:
         problem = f"is not JSON: {shown(refused)}" if refused else "must be a JSON object"
         rule = places.of_operation(operation)
         found.append(_missed("body", "the body", problem, rule=rule, operation=operation.name))
-    is_checked = not found and not is_empty and operation.body == "json"
-    return [*found, *(_in_body(places, operation, model, tree) if is_checked else ())]
+    if found or operation.body != "json":
+        return found
+    return list(_in_body(places, operation, model, tree))
 
 
 def explain_refusal(file: ContractFile, contract: Contract, entry: Entry) -> NearMiss | None:

@@ -29,7 +29,7 @@ __all__ = ["receive"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _EXCERPT = 60
-_PATH = 24
+_PATH = 30
 _MARKS = {"good": "ok", "bad": "BAD", "missing": "BAD (none)"}
 
 _OPTIONS = (

@@ -67,6 +67,8 @@ def _phases(state: Twisted, change: Callable[[str, str, int], int]) -> None:
 
 
 def _stuck(state: Twisted, fault: Fault) -> None:
+    # For ever means that the provider's own deadlines do not end it either.
+    state.plan = replace(state.plan, deadlines=())
     _phases(state, lambda word, _, span: FOREVER if word == fault.value else span)
 
 

@@ -71,7 +71,10 @@ def before(provider: Provider, call: Call, faults: Sequence[Fault]) -> Reply | N
 
 
 def _given(answer: Any, operation: str) -> Reply:
-    headers = [(str(name).lower().encode(), str(value).encode()) for name, value in answer.get("headers", {}).items()]
+    headers = [
+        (str(name).lower().encode("latin-1"), str(value).encode("latin-1", "replace"))
+        for name, value in answer.get("headers", {}).items()
+    ]
     named = {name for name, _ in headers}
     if "text" in answer:
         body, kind = str(answer["text"]).encode(), b"text/html" if "<" in str(answer["text"]) else b"text/plain"
