@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from fauxvider.ports import Pipeline
 from fauxvider.server.app import ProviderApp
 from fauxvider.server.build import build_emulator
 from fauxvider.server.egress import EgressPolicy
@@ -42,9 +43,16 @@ class Server:
         port: int = 0,
         egress: EgressPolicy | None = None,
         settings: RunSettings | None = None,
+        pipeline: Pipeline | None = None,
+        warm: bool = False,
+        metadata: bool = True,
         **defaults: Any,
     ) -> None:
-        self.emulator: Emulator = build_emulator(providers=providers, files=contracts, egress=egress)
+        """Make a server; `pipeline` really renders (docs/real-pipeline.md), and `warm` waits for its model."""
+        self._warm = warm
+        self.emulator: Emulator = build_emulator(
+            providers=providers, files=contracts, egress=egress, pipeline=pipeline, metadata=metadata
+        )
         self.emulator.defaults = self._options(defaults)
         self.emulator.make_world(DEFAULT_WORLD, self.emulator.defaults)
         self._thread = ServerThread(ProviderApp(self.emulator), host=host, port=port, settings=settings)
@@ -65,6 +73,13 @@ class Server:
 
     def start(self) -> None:
         self._thread.start()
+        live = self.emulator.settings.live
+        if live is not None:
+            try:
+                self.call(live.start(warm=self._warm))
+            except BaseException:
+                self.stop()
+                raise
 
     def stop(self) -> None:
         self.call(self._close())
@@ -72,6 +87,8 @@ class Server:
 
     async def _close(self) -> None:
         self.emulator.close()
+        if self.emulator.settings.live is not None:
+            await self.emulator.settings.live.close()
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the server's event loop."""

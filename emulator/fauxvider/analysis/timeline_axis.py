@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fauxvider.values import span_text
 
-__all__ = ["Axis", "Gap", "Tick", "axis_of"]
+__all__ = ["Axis", "Gap", "Tick", "axis_of", "leading_units"]
 
 _SHORTEST_GAP = 20_000  # ms; shorter worlds are never broken
 _MOST_GAPS = 60
@@ -34,7 +35,7 @@ class Gap:
 
     @property
     def text(self) -> str:
-        return leading_units(self.span)
+        return leading_units(self.span, count=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +83,14 @@ def axis_of(moments: Iterable[int], *, left: float, right: float) -> Axis:
 
 def _cuts(known: Sequence[int]) -> list[tuple[int, int]]:
     """Choose the gaps to cut out: the largest ones, as many as leave each of them far above all that stays."""
-    pairs = sorted(zip(known, known[1:], strict=False), key=lambda pair: pair[0] - pair[1])
+    pairs = sorted(pairwise(known), key=lambda pair: pair[0] - pair[1])
     left = known[-1] - known[0]
     best = 0
     for number, (before, after) in enumerate(pairs[:_MOST_GAPS], 1):
         left -= after - before
         if after - before < _SHORTEST_GAP:
             break
-        if after - before >= _DOMINATES * left:
+        if left and after - before >= _DOMINATES * left:
             best = number
     return sorted(pairs[:best])
 
@@ -105,7 +106,7 @@ def _ticks(began: int, knots: Sequence[tuple[int, float]], gaps: Sequence[Gap], 
     taken: list[tuple[float, float]] = []
     stretches = [
         (one, other)
-        for one, other in zip(knots, knots[1:], strict=False)
+        for one, other in pairwise(knots)
         if not (one[1] in ends and other[1] in starts)
     ]  # fmt: skip
     heads = [*(one for one, _ in stretches), *(knot for knot in knots if knot[1] in starts)]
@@ -133,9 +134,9 @@ def _has_room(taken: list[tuple[float, float]], x: float, text: str) -> bool:
     return True
 
 
-def leading_units(ms: int) -> str:
-    """Show a span by its two largest units: `7d 4s`."""
-    return " ".join(span_text(ms).split(" ")[:2])
+def leading_units(ms: int, *, count: int = 2) -> str:
+    """Show a span by its largest units: `7d 4s`."""
+    return " ".join(span_text(ms).split(" ")[:count])
 
 
 def _rounded(ms: int, step: int) -> str:

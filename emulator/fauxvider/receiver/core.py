@@ -194,14 +194,14 @@ class Receiver:
             passed = await self._backend.ask(request)
             note = passed.note
             answer = answer.then or replace(passed, after_ms=answer.after_ms, drip_ms=answer.drip_ms)
-        if answer.after_ms:
-            await peer.pause(answer.after_ms)
-        await self._act(peer, request, answer, Answered(received, None, note))
+        told = Answered(received, None, note)
+        if answer.after_ms and not await peer.pause(answer.after_ms):
+            self._tell(replace(told, note="gone"))
+        else:
+            await self._act(peer, request, answer, told)
 
     async def _act(self, peer: Peer, request: Request, answer: Answer, told: Answered) -> None:
-        if peer.is_gone:
-            self._tell(replace(told, note="gone"))
-        elif answer.kind == "http":
+        if answer.kind == "http":
             is_sent = await peer.send(answer, request)
             self._tell(replace(told, status=answer.status) if is_sent else replace(told, note="gone"))
         else:

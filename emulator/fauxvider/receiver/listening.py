@@ -20,13 +20,15 @@ _BACKLOG = 2048
 
 def listen(host: str, port: int) -> socket.socket:
     """Listen on host and port (0: a free one); raises PortTakenError, or UsageError for a bad address."""
+    if not 0 <= port < 65536:
+        raise UsageError(f"cannot listen on {host}:{port}: a port is a number from 0 to 65535")
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
         )[0]
         # Without the protocol's number asyncio leaves Nagle's algorithm on.
         sock = socket.socket(family, kind, socket.IPPROTO_TCP)
-    except (OSError, UnicodeError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:
         raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
     try:
         if os.name == "posix":
@@ -34,9 +36,9 @@ def listen(host: str, port: int) -> socket.socket:
         sock.bind(address)
         sock.listen(_BACKLOG)
         sock.setblocking(False)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         sock.close()
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        if error.errno == errno.EADDRINUSE:
             raise PortTakenError(f"port {port} on {host} is taken: choose another one, or 0 for a free one") from None
         raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
     return sock

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import struct
 from collections.abc import Coroutine
@@ -69,6 +68,7 @@ class Peer(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
         self._silent = asyncio.Event()  # the sender says no more
+        self._was_silent = False  # already with the request that is being answered
         self._is_over = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.lost: asyncio.Future[None] = self._loop.create_future()
@@ -97,13 +97,16 @@ class Peer(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
+        # A sender that only half-closes looks like one that has given up: an answer still goes out when it is
+        # ready, but no delay is waited for.
         self._silent.set()
+        self._is_over.set()
         if self._is_ending:
             return False
         self._h11.receive_data(b"")
         if not self._is_busy:
             self._read()
-        return True  # an answer under way still goes out
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -156,7 +159,7 @@ class Peer(asyncio.Protocol):
         if head is None or len(self._body) > MAX_BODY:
             self._refuse(413, f"body over {MAX_BODY} bytes")
             return
-        self._is_over = asyncio.Event()
+        self._is_over, self._was_silent = asyncio.Event(), self._silent.is_set()
         request = Request(
             method=head.method.decode("ascii"),
             target=head.target,
@@ -196,11 +199,20 @@ class Peer(asyncio.Protocol):
     def is_gone(self) -> bool:
         return self.lost.done() or self._transport.is_closing()
 
-    async def pause(self, ms: int) -> None:
-        """Wait so long in real time, or until the connection is lost."""
-        with contextlib.suppress(TimeoutError):
+    @property
+    def has_left(self) -> bool:
+        """Whether the sender gave up while it was to wait for its answer."""
+        return self.is_gone or (self._silent.is_set() and not self._was_silent)
+
+    async def pause(self, ms: int) -> bool:
+        """Wait so long in real time; say whether the sender has waited, too."""
+        try:
             async with asyncio.timeout(ms / 1000):
-                await asyncio.shield(self.lost)
+                await self._silent.wait()
+        except TimeoutError:
+            return True
+        self.end()
+        return False
 
     async def until_silent(self) -> None:
         """Wait until the sender closes its side, or the receiver stops."""
@@ -208,18 +220,20 @@ class Peer(asyncio.Protocol):
         self.end()
 
     async def send(self, answer: Answer, request: Request) -> bool:
-        """Put an HTTP answer on the wire, then turn to the next request; say whether it could be written."""
+        """Put an HTTP answer on the wire, then turn to the next request; say whether the sender waited for it."""
+        has_left = self.has_left
         data = self._answer_bytes(answer, has_body=request.method != "HEAD" and answer.status not in (204, 304))
         if answer.drip_ms:
             size = max(1, -(-len(data) // _PIECES))
             pieces = [data[at : at + size] for at in range(0, len(data), size)]
             for piece in pieces[:-1]:
                 self._write(piece)
-                await self.pause(answer.drip_ms // len(pieces))
+                if not await self.pause(answer.drip_ms // len(pieces)):
+                    return False
             data = pieces[-1]
         is_sent = self._write(data)
         self._go_on()
-        return is_sent
+        return is_sent and not has_left
 
     def _answer_bytes(self, answer: Answer, *, has_body: bool) -> bytes:
         head = answer.response()

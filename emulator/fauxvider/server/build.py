@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fauxvider.contract.parse import ContractFile, open_contract
 from fauxvider.errors import UsageError
-from fauxvider.ports import Renderer, Sender
+from fauxvider.ports import Pipeline, Renderer, Sender
 from fauxvider.renderers.synthetic import SyntheticRenderer
 from fauxvider.server.drip import DripSender
 from fauxvider.server.egress import EgressPolicy
@@ -16,12 +16,17 @@ from fauxvider.server.fetcher import Fetcher
 from fauxvider.server.sender import Sender as HttpSender
 from fauxvider.service.cache import ByteCache
 from fauxvider.service.emulator import Emulator
+from fauxvider.service.live import LiveRuns
 from fauxvider.service.settings import Settings
 from fauxvider.service.world import WorldOptions
 from fauxvider.stores.memory import MemoryStore
 from fauxvider_contracts import provider_names
 
 __all__ = ["build_emulator", "load_contracts"]
+
+
+_CACHE = 64 * 1024 * 1024
+_LIVE_CACHE = 512 * 1024 * 1024  # a synthetic picture is made again in milliseconds, a real one is not
 
 
 def load_contracts(providers: Iterable[str] = (), files: Iterable[str | Path] = ()) -> dict[str, ContractFile]:
@@ -53,17 +58,22 @@ def build_emulator(
     renderer: Renderer | None = None,
     sender: Sender | None = None,
     metadata: bool = True,
+    pipeline: Pipeline | None = None,
 ) -> Emulator:
-    """Make an emulator with facts in memory. Call it on the event loop that will own it."""
+    """Make an emulator with facts in memory. Call it on the event loop that will own it.
+
+    With a `pipeline`, jobs really run; start it (`settings.live.start`) before the first request.
+    """
     policy = egress or EgressPolicy()
     settings = Settings(
         renderer=renderer or SyntheticRenderer(),
         sender=sender or HttpSender(policy),
         executor=ThreadPoolExecutor(max_workers=2, thread_name_prefix="fauxvider-render"),
-        cache=ByteCache(),
+        cache=ByteCache(_CACHE if pipeline is None else _LIVE_CACHE),
         base_url=base_url,
         fetch=Fetcher(policy).fetch,
         metadata=metadata,
+        live=None if pipeline is None else LiveRuns(pipeline),
         dripping=lambda seconds: DripSender(policy, seconds=seconds),
     )
     return Emulator(load_contracts(providers, files), settings=settings, store=MemoryStore, defaults=defaults)

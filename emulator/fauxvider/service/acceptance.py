@@ -47,6 +47,8 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
         raise LookupError(f"the operation {call.operation.name} submits without a model")
     number = await provider.store.next_number("job")
     scope = _scope(provider, call, model, number)
+    if not call.failure and (refusal := await _unrenderable(provider, call, model, scope)) is not None:
+        return refusal
     key = None if call.failure else _quote_key(provider, model, scope)
     quote = None if key is None else provider.compiled.quotes.get(key)
     if call.failure:
@@ -112,12 +114,28 @@ async def _shape(provider: Provider, model: Model, scope: RequestScope) -> Shape
     try:
         shape = outputs.shape_of(model, scope, sizes)
     except (FauxviderError, ValueError, ArithmeticError) as problem:
-        issue = {"text": str(problem), "path": "", "field": "", "keyword": "other"}
-        return Rejection("param_invalid", {"issue": issue, "issues": [issue]})
+        return _refusal(str(problem))
     if max(shape.width, shape.height) > MAX_SIDE:
         scale = MAX_SIDE / max(shape.width, shape.height)
         return replace(shape, width=max(1, int(shape.width * scale)), height=max(1, int(shape.height * scale)))
     return shape
+
+
+def _refusal(text: str) -> Rejection:
+    issue = {"text": text, "path": "", "field": "", "keyword": "other"}
+    return Rejection("param_invalid", {"issue": issue, "issues": [issue]})
+
+
+async def _unrenderable(provider: Provider, call: Call, model: Model, scope: RequestScope) -> Rejection | None:
+    """Refuse what the real pipeline could not render; where the contract accepts and fails, note that instead."""
+    live = provider.settings.live
+    text = await live.problem(provider, model, scope) if live is not None else ""
+    if not text:
+        return None
+    if not call.operation.on_invalid:
+        return _refusal(text)
+    call.failure, call.detail = call.operation.on_invalid, text
+    return None
 
 
 async def _source_size(provider: Provider, value: str) -> tuple[int, int] | None:
@@ -169,6 +187,10 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
         record.job, events = twist(provider, call, job)
         job = record.job
         record.events = tuple(events)
+    live, plan = provider.settings.live, job.plan
+    # What a scenario has changed goes as the scenario says, and what shall fail fails as planned.
+    if live is not None and plan is prepared.plan and not plan.failure and live.takes(provider, model, job.shape):
+        record.job = job = replace(job, plan=replace(plan, live=True))
     rule = provider.compiled.urls.get("output")
     if rule is not None and rule.key is not None:
         record.job = job = replace(job, file_keys=outputs.file_keys(provider, record))
@@ -178,6 +200,8 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
     _write_down(provider, job)
     record = await provider.store.record(job.id) or record
     await provider.schedule(record)
+    if live is not None and job.plan.live:
+        live.begin(provider, record)
     return record
 
 
@@ -213,7 +237,7 @@ def draw_again(provider: Provider, record: Record, *, runs: int) -> Plan:
     job = record.job
     model = provider.contract.models[job.model]
     scope = provider.job_scope(record, moment=job.accepted, site=job.site)
-    return draw_plan(
+    plan = draw_plan(
         provider.contract,
         model,
         mint=provider.mint,
@@ -224,3 +248,4 @@ def draw_again(provider: Provider, record: Record, *, runs: int) -> Plan:
         failure=job.plan.failure if job.plan.detail else "",  # what failed for its input fails again
         detail=job.plan.detail,
     )
+    return replace(plan, live=job.plan.live and not plan.failure)

@@ -16,6 +16,7 @@ from fauxvider.service import library
 from fauxvider.service.compiled import Compiled
 from fauxvider.service.deliveries import delivery_scopes
 from fauxvider.service.provider import Provider
+from fauxvider.service.scopes import progress_of
 from fauxvider.service.settings import Settings
 from fauxvider.service.world import World, WorldOptions
 from fauxvider.values import decimal_text
@@ -61,6 +62,8 @@ class Emulator:
         for provider, choice in options.readings.items():
             self.compiled(provider, choice)
         clock = make_clock(options.clock, start=options.now, step=options.step)
+        if self.settings.live is not None and clock.spec.startswith("scaled"):
+            raise UsageError(f"real pipelines take real time: not the clock {clock.spec}, but real, manual or stepping")
         if old := self._worlds.get(name):
             old.close()
         world = World(name, options=options, clock=clock, provide=self._provide)
@@ -165,9 +168,10 @@ class Emulator:
             "status": snap.status,
             "state": snap.state,
             "accepted": record.job.accepted,
-            "ends": life.ended,
+            "ends": None if life.is_open else life.ended,
             "ends_as": life.end.word,
             "failure": life.failure,
+            "progress": progress_of(provider, record.job, snap),
             "price": decimal_text(record.job.price),
             "size": [record.job.shape.width, record.job.shape.height],
             "deliveries": len(record.deliveries),

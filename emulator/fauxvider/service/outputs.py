@@ -123,13 +123,12 @@ def file_keys(provider: Provider, record: Record) -> tuple[str, ...]:
     job, life = record.job, provider.life(record)
     model = provider.contract.models[job.model]
     ext = model.output.ext.get(job.shape.format, job.shape.format)
+    ended = job.accepted + sum(job.plan.phases) if life.is_open else life.ended
     snap = snapshot_at(provider.contract, life, job, life.ended)
     keys = []
     for number in range(1, job.shape.count + 1):
-        mints = provider.mints(moment=life.ended, job=job.number, run=0, output=number, model=model.name, key=job.key)
-        keys.append(
-            str(rule.key({"job": snap, "mint": mints, "file": {"ext": ext, "number": number}, "now": life.ended}))
-        )
+        mints = provider.mints(moment=ended, job=job.number, run=0, output=number, model=model.name, key=job.key)
+        keys.append(str(rule.key({"job": snap, "mint": mints, "file": {"ext": ext, "number": number}, "now": ended})))
     return tuple(keys)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fauxvider.contract.model import Model, Scope
-from fauxvider.engine.facts import Asset, Record
+from fauxvider.engine.facts import Asset, Job, Record
 from fauxvider.engine.outputs import sniff
 from fauxvider.engine.plan import whole
 from fauxvider.engine.recipe import Recipe, SourceImage
@@ -17,7 +18,16 @@ from fauxvider.renderers.codec import black
 if TYPE_CHECKING:
     from fauxvider.service.provider import Provider
 
-__all__ = ["asset_of", "inline_bytes", "picture_bytes", "recipe_of", "source_values", "stand_in_bytes"]
+__all__ = [
+    "asset_of",
+    "inline_bytes",
+    "picture_bytes",
+    "picture_key",
+    "recipe_of",
+    "source_of",
+    "source_values",
+    "stand_in_bytes",
+]
 
 _MAX_INLINE = 32 * 1024 * 1024
 
@@ -68,7 +78,8 @@ async def asset_of(provider: Provider, value: str) -> Asset | None:
     return await provider.asset_named(value) if len(value) < 1024 else None
 
 
-async def _source(provider: Provider, value: str) -> SourceImage:
+async def source_of(provider: Provider, value: str, *, fetch: bool = True) -> SourceImage:
+    """Give an input picture: its bytes where they can be had, else a stand-in for it."""
     asset = await asset_of(provider, value)
     if asset is not None:
         data = asset.data if asset.data is not None else await stand_in_bytes(provider, asset)
@@ -77,7 +88,7 @@ async def _source(provider: Provider, value: str) -> SourceImage:
     if data_inline is not None and sniff(data_inline):
         return SourceImage("bytes", data_inline, "inline")
     if value.startswith(("http://", "https://")):
-        fetched = await provider.settings.fetch(value) if provider.settings.fetch else None
+        fetched = await provider.settings.fetch(value) if fetch and provider.settings.fetch else None
         if fetched is not None and sniff(fetched):
             return SourceImage("bytes", fetched, value)
     return SourceImage("stand_in", b"", value[:2048])
@@ -93,7 +104,7 @@ async def recipe_of(provider: Provider, record: Record, life: Life, number: int)
     def of(template: Any) -> Any:
         return None if template is None else template(scope)
 
-    sources = [await _source(provider, value) for value in source_values(model, scope)]
+    sources = [await source_of(provider, value) for value in source_values(model, scope)]
     quality = whole(of(model.output.quality))
     width, height = job.shape.width, job.shape.height
     if job.twist is not None and "resize" in job.twist.output:
@@ -123,15 +134,21 @@ def _number(value: Any) -> float | None:
     return None if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
 
 
+def picture_key(provider: Provider, job: Job, runs: int, number: int) -> tuple[object, ...]:
+    """Name a picture of a job in the cache."""
+    # The fingerprint too: a world that was reset gives the same ids to other requests.
+    return (provider.world.name, provider.name, job.id, job.fingerprint, runs, number)
+
+
 async def picture_bytes(provider: Provider, record: Record, life: Life, number: int) -> bytes:
     """Give a finished picture: from the cache, else rendered beside the event loop."""
-    job = record.job
-    # The fingerprint too: a world that was reset gives the same ids to other requests.
-    key = (provider.world.name, provider.name, job.id, job.fingerprint, life.runs, number)
+    job, live = record.job, provider.settings.live
     if job.twist is not None and job.twist.output.get("black"):
         recipe = await recipe_of(provider, record, life, number)
         return black((recipe.width, recipe.height), recipe.format, recipe.quality)
-    return await provider.settings.rendered(key, lambda: recipe_of(provider, record, life, number))
+    key = picture_key(provider, job, life.runs, number)
+    make = None if live is None else partial(live.make, provider, job.id)
+    return await provider.settings.rendered(key, lambda: recipe_of(provider, record, life, number), make=make)
 
 
 async def stand_in_bytes(provider: Provider, asset: Asset) -> bytes:

@@ -204,6 +204,8 @@ class Provider:
             delivery.automatic and delivery.created == moment for delivery in record.deliveries
         ):
             return
+        if self.settings.live is not None:
+            self.settings.live.stop(self, job_id)  # a deadline ends a job that is still at work
         if life.gone is not None and life.gone < moment:
             return  # removed before its end: nobody is charged or called for it
         job = record.job
@@ -236,6 +238,8 @@ class Provider:
         fresh = await self.store.record(record.job.id)
         if fresh is None:
             raise UsageError(f"the job {record.job.id} has been dropped by the cap on kept jobs")
+        if self.settings.live is not None:
+            self.settings.live.heard(self, fresh, event)
         if event.kind not in ("ttl", "drained"):
             await self.schedule(fresh)
             if self.life(fresh).ended <= self.clock.now():

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from fauxvider.contract.model import Contract, Model
 from fauxvider.engine.minting import Mint
 from fauxvider.engine.plan import at_pointer
-from fauxvider.engine.timeline import Life, snapshot_at
+from fauxvider.engine.timeline import Life, Snapshot, snapshot_at
 from fauxvider.gate import parse_json, parse_query
 from fauxvider.service import outputs
 
 if TYPE_CHECKING:
-    from fauxvider.engine.facts import Record
+    from fauxvider.engine.facts import Job, Record
     from fauxvider.service.provider import Call, Provider
 
-__all__ = ["JobScope", "MintScope", "RequestScope", "model_scope"]
+__all__ = ["JobScope", "MintScope", "RequestScope", "model_scope", "progress_of"]
 
 _PARTS = {"run": ("job", "run"), "output": ("job", "output"), "attempt": ("delivery", "attempt"), "world": ()}
 
@@ -137,10 +137,18 @@ _MAKERS: Mapping[str, Callable[[RequestScope], Any]] = {
 }
 
 
+def progress_of(provider: Provider, job: Job, snap: Snapshot) -> float:
+    """Give how much of a job is done, from 0 to 1: by its time, or by the steps of a live run."""
+    live = provider.settings.live
+    is_at_work = live is not None and job.plan.live and not snap.is_terminal
+    return live.progress(provider, job.id) if live is not None and is_at_work else snap.progress
+
+
 def _job(scope: JobScope) -> Any:
     provider = scope.provider
     contract, job = provider.contract, scope.record.job
     snap = snapshot_at(contract, scope.life, job, scope.moment)
+    snap.progress = progress_of(provider, job, snap)
     # Failure values and results may look at the job itself, so it is there before they are.
     scope["job"] = snap
     if snap.failure_name:

@@ -6,15 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fauxvider.contract.model import Contract
 from fauxvider.engine.recipe import Recipe
 from fauxvider.ports import Renderer, Sender
 from fauxvider.service.cache import ByteCache
 
+if TYPE_CHECKING:
+    from fauxvider.service.live import LiveRuns
+
 __all__ = ["Settings"]
 
 Fetch = Callable[[str], Awaitable[bytes | None]]
+Make = Callable[[Recipe], Awaitable[bytes]]
 
 
 @dataclass(slots=True)
@@ -29,23 +34,29 @@ class Settings:
     fetch: Fetch | None = None  # gets input pictures from URLs that the egress policy allows
     contract_of: Callable[[str, Mapping[str, str]], Contract] | None = None  # a provider under other readings
     metadata: bool = True
+    live: LiveRuns | None = None  # jobs that really run
     dripping: Callable[[float], Sender] | None = None  # a sender whose body takes that many real seconds
     patience_s: float = 2.0  # least real time that a receiver gets on a clock that runs fast
     _making: dict[Hashable, asyncio.Future[bytes]] = field(default_factory=dict)
 
-    async def rendered(self, key: Hashable, recipe: Callable[[], Awaitable[Recipe]]) -> bytes:
+    async def rendered(
+        self, key: Hashable, recipe: Callable[[], Awaitable[Recipe]], *, make: Make | None = None
+    ) -> bytes:
         """Give the file of a recipe; several who ask at once share one rendering."""
         data = self.cache.get(key)
         if data is not None:
             return data
         making = self._making.get(key)
         if making is None:
-            making = self._making[key] = asyncio.ensure_future(self._render(key, recipe))
+            making = self._making[key] = asyncio.ensure_future(self._render(key, recipe, make))
             making.add_done_callback(lambda _done: self._making.pop(key, None))
         return await asyncio.shield(making)
 
-    async def _render(self, key: Hashable, recipe: Callable[[], Awaitable[Recipe]]) -> bytes:
+    async def _render(self, key: Hashable, recipe: Callable[[], Awaitable[Recipe]], make: Make | None) -> bytes:
         made = await recipe()
-        data = await asyncio.get_running_loop().run_in_executor(self.executor, self.renderer.render, made)
+        if make is not None:
+            data = await make(made)
+        else:
+            data = await asyncio.get_running_loop().run_in_executor(self.executor, self.renderer.render, made)
         self.cache.put(key, data)
         return data

@@ -164,7 +164,7 @@ class World:
             elif self.clock.is_virtual:
                 await self._attempt(due, moment)
             else:
-                self._spawn(self._attempt(due, moment))
+                self.spawn(self._attempt(due, moment))
         for moment, due in put_back:
             self._agenda.enter(moment, due)
 
@@ -214,7 +214,8 @@ class World:
                 if not future.done():
                     future.set_result(self.clock.now())
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def spawn(self, work: Awaitable[None]) -> None:
+        """Run something beside everything else; it is cancelled when the world closes."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -232,7 +233,7 @@ class World:
 
     def _ring(self) -> None:
         self._timer = None
-        self._spawn(self._ring_due())
+        self.spawn(self._ring_due())
 
     async def _ring_due(self) -> None:
         await self._run_due(self.clock.now(), send=True)

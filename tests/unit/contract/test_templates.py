@@ -239,6 +239,8 @@ FORMATTED = [
     ("zero|iso_ms_z", "1970-01-01T00:00:00.000Z"),
     ("money|plain", "0.025"),
     ("money|number", Decimal("0.025")),
+    ("money|cents", 2),
+    ("n|cents", 4200),
     ("big|plain", "10000000000"),
     ("tiny|plain", "0.000000000001"),
     ("tiny|text", "0.000000000001"),
@@ -309,7 +311,7 @@ def test_formats(inside: str, wanted: Any) -> None:
 
 def test_every_format_of_the_language_is_there_and_is_tested() -> None:
     words = {"iso_s_z", "iso_ms_z", "iso_us_z", "python_utc", "stamp", "amz", "epoch_s", "epoch_ms", "http_date"}
-    words |= {"plain", "number", "text", "json", "lower", "upper", "sha256", "md5", "base64", "length", "seconds"}
+    words |= {"plain", "number", "cents", "text", "json", "lower", "upper", "sha256", "md5", "base64", "length", "seconds"}
     words |= {"last_segment", "filename"}
     assert set(FORMATS) == words
     assert {inside.split("|")[1].split(":")[0] for inside, _ in FORMATTED} == {*words, "first"}

@@ -76,23 +76,23 @@ ASPECT = SizeRule(
         (SOURCE, {"image": "zero"}, (640, 480)),
         (SOURCE, {"image": ["cat"]}, (640, 480)),
         (SOURCE, {}, (640, 480)),
-        (ASPECT, {"ratio": "16:9"}, (1328, 752)),
-        (ASPECT, {"ratio": "9:16", "megapixels": "1"}, (752, 1328)),
-        (ASPECT, {"ratio": "1:1", "megapixels": "0.25"}, (496, 496)),
-        (ASPECT, {"ratio": "1:1", "megapixels": Decimal(4)}, (2000, 2000)),
-        (ASPECT, {"ratio": "21:9"}, (1520, 656)),
-        (ASPECT, {"ratio": "1.91:1"}, (1376, 720)),
-        (ASPECT, {"ratio": "match_input_image", "image": "cat"}, (1328, 752)),
-        (ASPECT, {"ratio": "match_input_image", "image": "dog"}, (1232, 816)),
-        (ASPECT, {}, (1232, 816)),
-        (ASPECT, {"ratio": "auto"}, (1232, 816)),
-        (ASPECT, {"ratio": "0:0"}, (1232, 816)),
-        (ASPECT, {"ratio": "1:1", "megapixels": "many"}, (1008, 1008)),
+        (ASPECT, {"ratio": "16:9"}, (1360, 768)),
+        (ASPECT, {"ratio": "9:16", "megapixels": "1"}, (768, 1360)),
+        (ASPECT, {"ratio": "1:1", "megapixels": "0.25"}, (512, 512)),
+        (ASPECT, {"ratio": "1:1", "megapixels": Decimal(4)}, (2048, 2048)),
+        (ASPECT, {"ratio": "21:9"}, (1568, 672)),
+        (ASPECT, {"ratio": "1.91:1"}, (1408, 736)),
+        (ASPECT, {"ratio": "match_input_image", "image": "cat"}, (1360, 768)),
+        (ASPECT, {"ratio": "match_input_image", "image": "dog"}, (1248, 832)),
+        (ASPECT, {}, (1248, 832)),
+        (ASPECT, {"ratio": "auto"}, (1248, 832)),
+        (ASPECT, {"ratio": "0:0"}, (1248, 832)),
+        (ASPECT, {"ratio": "1:1", "megapixels": "many"}, (1024, 1024)),
         (ASPECT, {"ratio": "99999:1"}, (MAX_SIDE, 16)),
         (ASPECT, {"ratio": "custom", "width": 320, "height": 640}, (320, 640)),
-        (ASPECT, {"ratio": "custom"}, (1232, 816)),
+        (ASPECT, {"ratio": "custom"}, (1248, 832)),
         (SizeRule("aspect", value=template("{param.ratio}"), default=(7, 9)), {}, (7, 9)),
-        (SizeRule("aspect", value=template("{param.ratio}")), {"ratio": "4:1"}, (2000, 500)),
+        (SizeRule("aspect", value=template("{param.ratio}")), {"ratio": "4:1"}, (2048, 512)),
     ],
 )  # fmt: skip
 def test_sizes(rule: SizeRule, param: dict[str, Any], wanted: tuple[int, int]) -> None:
@@ -133,7 +133,7 @@ def test_aspect_keeps_area_and_ratio(across: int, down: int, multiple: int, mega
     width, height = size(rule)
     if max(width, height) < MAX_SIDE:
         assert width % multiple == 0 == height % multiple
-        exact = (megapixels * 1_000_000 * across / down).sqrt()
+        exact = (megapixels * 1024 * 1024 * across / down).sqrt()
         assert abs(width - exact) <= Decimal(multiple) / 2 + 1 or width == multiple
 
 
