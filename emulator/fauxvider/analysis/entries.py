@@ -64,18 +64,12 @@ def ordered(entries: Iterable[Entry]) -> list[Entry]:
         for entry in found
         if entry.get("kind") == "request" and whole_in(entry, "number") is not None
     }
-    out: list[Entry] = []
-    early: set[int] = set()
+    places = {id(entry): float(place) for place, entry in enumerate(found)}
     for entry in found:
-        if entry.get("kind") == "accepted":
-            request = asked.get((entry.get("provider"), entry.get("number"), moment_of(entry)))
-            if request is not None and id(request) not in early:
-                early.add(id(request))
-                out.append(request)
-        elif id(entry) in early:
-            continue
-        out.append(entry)
-    return out
+        request = asked.get((entry.get("provider"), entry.get("number"), moment_of(entry)))
+        if entry.get("kind") == "accepted" and request is not None:
+            places[id(request)] = min(places[id(request)], places[id(entry)] - 0.5)
+    return sorted(found, key=lambda entry: places[id(entry)])
 
 
 def shown(text: str, limit: int = _LONGEST) -> str:

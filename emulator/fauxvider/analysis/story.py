@@ -10,6 +10,7 @@ from fauxvider.analysis.entries import Entry, is_lost, moment_of, ordered, shown
 __all__ = ["Told", "answer_text", "outcome_text", "story_lines", "tell", "told"]
 
 _FEW = 3  # this many equal lines in a row are told one by one
+_ID = 23  # of an id, both ends tell it from its neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def told(entry: Entry) -> Told:
 
 def _request(entry: Entry) -> str:
     about = [
-        _named(entry, "job"),
+        "" if text_in(entry, "job") in text_in(entry, "path") else _short_job(entry),
         f"refused: {_fact(entry, 'cause')}" if text_in(entry, "cause") else "",
         f"asked to wait {_fact(entry, 'retry_after')} s" if "retry_after" in entry else "",
         f"showed a cost of {_fact(entry, 'shown_cost')}" if "shown_cost" in entry else "",
@@ -145,10 +146,9 @@ def _attempt(entry: Entry) -> str:
     number = _fact(entry, "number")
     signature, due = text_in(entry, "signature"), whole_in(entry, "due")
     about = [
-        f"attempt {number} of {_named(entry, 'job')}",
+        f"attempt {number} of {_short_job(entry)}",
         _fact(entry, "event"),
-        _named(entry, "delivery"),
-        f"to {_fact(entry, 'address')}" if text_in(entry, "address") else "",
+        f"delivery {shown(text_in(entry, 'delivery'), _ID)}" if text_in(entry, "delivery") else "",
         f"signature {shown(signature)}" if signature not in ("", "good", "none") else "",
         f"{since_text(moment_of(entry) - due)[1:]} late" if due is not None and due < moment_of(entry) else "",
         f"fault: {_fact(entry, 'fault')}" if text_in(entry, "fault") else "",
@@ -182,7 +182,7 @@ def _note(entry: Entry) -> str:
         for name in entry
         if name not in ("at", "kind", "provider", "job", "said", "text")
     ]
-    return ": ".join(word for word in words if word) + _in_brackets([_named(entry, "job"), *more])
+    return ": ".join(word for word in words if word) + _in_brackets([_short_job(entry), *more])
 
 
 def _dropped(entry: Entry) -> str:
@@ -195,6 +195,11 @@ def _other(entry: Entry) -> str:
 
 def _fact(entry: Entry, name: str) -> str:
     return shown(text_in(entry, name))
+
+
+def _short_job(entry: Entry) -> str:
+    job = text_in(entry, "job")
+    return f"job {shown(job, _ID)}" if job else ""
 
 
 def _named(entry: Entry, name: str) -> str:

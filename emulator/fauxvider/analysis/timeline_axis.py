@@ -18,6 +18,7 @@ _GAP_WIDTH = 30.0
 _GAPS_SHARE = 0.45  # of the width that all gaps take at most
 _TICK_ROOM = 84.0
 _LETTER = 5.6
+_UNITS = (86_400_000, 3_600_000, 60_000, 1_000)
 _STEPS = (
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000,
     900_000, 1_800_000, 3_600_000, 7_200_000, 10_800_000, 21_600_000, 43_200_000, 86_400_000, 172_800_000, 604_800_000,
@@ -35,7 +36,7 @@ class Gap:
 
     @property
     def text(self) -> str:
-        return leading_units(self.span, count=1)
+        return about_text(self.span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +135,15 @@ def _has_room(taken: list[tuple[float, float]], x: float, text: str) -> bool:
     return True
 
 
-def leading_units(ms: int, *, count: int = 2) -> str:
-    """Show a span by its largest units: `7d 4s`."""
-    return " ".join(span_text(ms).split(" ")[:count])
+def leading_units(ms: int) -> str:
+    """Show a span by its two largest units: `7d 4s`."""
+    return " ".join(span_text(ms).split(" ")[:2])
+
+
+def about_text(ms: int) -> str:
+    """Show a span in round numbers of one unit."""
+    unit = next((unit for unit in _UNITS if ms + unit // 2 >= unit * 3 // 2), 1)
+    return span_text((ms + unit // 2) // unit * unit)
 
 
 def _rounded(ms: int, step: int) -> str:

@@ -85,9 +85,11 @@ def picture_of(entries: Sequence[Entry], contracts: Contracts) -> Picture:
     rest = Lane("", "", 0)
     began = moment_of(entries[0]) if entries else 0
     owners = _file_owners(entries)
+    providers = {text_in(entry, "job"): text_in(entry, "provider") for entry in entries if text_in(entry, "provider")}
     own: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        provider, job = text_in(entry, "provider"), _job_of(entry, owners)
+        job = _job_of(entry, owners)
+        provider = text_in(entry, "provider") or providers.get(job, "")  # a note names the job alone
         lane = rest
         if job:
             lane = lanes.setdefault((provider, job), Lane(provider, job, moment_of(entry)))
@@ -170,7 +172,7 @@ def _attempt_mark(entry: Entry, began: int) -> Mark:
     return Mark(moment_of(entry), "attempt", tone, _title(entry, began), label, has_fault, None, group)
 
 
-_LABELS = {"network": "net", "timeout": "late", "blocked": "block", "lost": "lost"}
+_LABELS = {"network": "error", "timeout": "timeout", "blocked": "blocked", "lost": "lost"}
 
 
 def _title(entry: Entry, began: int) -> str:
@@ -236,7 +238,8 @@ def _stretches(
     if queued > began:
         yield Stretch(began, queued, "queued")
     if running is None:
-        yield Stretch(queued, ended, "unseen", is_open)
+        if ended > queued or queued == began:
+            yield Stretch(queued, ended, "unseen", is_open)
         return
     if running > queued:
         yield Stretch(queued, running, "turning")

@@ -76,7 +76,7 @@ def _facts(entries: Sequence[Entry], report: LedgerReport, picture: Picture) -> 
         (str(len(picture.lanes)), _count(len(picture.lanes), "job")),
         *((str(count), state.replace("_", " ")) for state, count in sorted(ends.items())),
         (str(kinds["request"]), _count(kinds["request"], "request")),
-        (f"{kinds['attempt']} / {len(deliveries)}", "callback attempts / deliveries"),
+        *([(f"{kinds['attempt']} / {len(deliveries)}", "callback attempts / deliveries")] if deliveries else []),
         *((decimal_text(total), text_of(unit)) for unit, total in report.totals.items()),
         *([(str(kinds["fault"]), _count(kinds["fault"], "scenario fault"))] if kinds["fault"] else []),
     ]
@@ -111,7 +111,7 @@ def _panel(picture: Picture, report: LedgerReport) -> str:
     paid: dict[tuple[str, str], list[str]] = {}
     for charge in report.charges:
         paid.setdefault((charge.provider, charge.job), []).append(f"{decimal_text(charge.amount)} {charge.unit}")
-    is_small, is_crowd = len(shown) > _MANY, len({lane.provider for lane in picture.lanes}) > 1
+    is_small, is_crowd = len(shown) > _MANY, len({lane.provider for lane in picture.lanes if lane.provider}) > 1
     rows = [_row("axis", "virtual time", axis_svg(axis))]
     if picture.rest is not None:
         rows.append(
@@ -140,7 +140,7 @@ def _name(lane: Lane, paid: Sequence[str], *, is_again: bool, is_crowd: bool) ->
     word = text_of(end.word, 40) if end else "not ended"
     tone = end.tone if end else "unseen"
     money = f" &middot; {text_of(' + '.join(paid), 60)}" if paid else ""
-    again = '<span class="again">charged again for one intent</span>' if is_again else ""
+    again = '<span class="again">charged again</span>' if is_again else ""
     return (
         f'<b class="mono" title="{text_of(lane.job)}">{text_of(lane.job, 23)}</b>'
         f"<span>{' &middot; '.join(text for text in about if text)}</span>"

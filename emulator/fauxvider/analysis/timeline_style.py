@@ -35,14 +35,15 @@ code, .mono { font: .87em/1.4 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu 
 .keys li { display: flex; align-items: center; gap: .3rem; }
 .key { width: 17px; height: 17px; } .swatch { width: 22px; height: 9px; border-radius: 2px; display: inline-block; }
 .panel { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-.lane { display: grid; grid-template-columns: 13.2rem minmax(0, 1fr); border-top: 1px solid var(--line);
-  break-inside: avoid; }
+.lane { display: grid; grid-template-columns: 15rem minmax(0, 1fr); border-top: 1px solid var(--line);
+  break-inside: avoid; overflow: hidden; }
 .lane:first-child { border-top: 0; }
-.lane svg { width: 100%; height: auto; display: block; align-self: center; }
+.lane svg { width: 100%; height: auto; display: block; align-self: center; overflow: visible; }
 .axis { position: sticky; top: 0; background: var(--card); z-index: 1; border-radius: 10px 10px 0 0; }
 .axis .who { color: var(--soft); font-size: .78rem; justify-content: end; }
 .who { display: flex; flex-direction: column; justify-content: center; padding: .45rem .5rem .45rem .85rem;
-  border-right: 1px solid var(--line); min-width: 0; font-size: .8rem; line-height: 1.35; }
+  border-right: 1px solid var(--line); min-width: 0; background: var(--card);
+  position: relative; font-size: .78rem; line-height: 1.4; }
 .who b { font-weight: 600; } .who span { color: var(--soft); }
 .who b, .who span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .who .again { color: var(--bad); font-weight: 600; }
@@ -79,10 +80,12 @@ table { border-collapse: collapse; width: 100%; background: var(--card); font-si
   border: 1px solid var(--line); }
 th { text-align: left; color: var(--soft); font-weight: 500; font-size: .78rem;
   border-bottom: 1px solid var(--line); }
-th, td { padding: .32rem .6rem; vertical-align: top; } td { border-top: 1px solid #f1eee7; overflow-wrap: anywhere; }
+th, td { padding: .32rem .6rem; vertical-align: top; } td { border-top: 1px solid #f1eee7; }
+.mono, code, .say, .long { overflow-wrap: anywhere; } td.word { white-space: nowrap; }
 td.at, td.num, th.num, th.at { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.at { color: var(--soft); } td.kind { white-space: nowrap; color: var(--soft); }
-tr.wrong td.say { color: var(--bad); } tr.fault td.kind { color: var(--fault); font-weight: 600; }
+tr.wrong { background: #fdf5f3; } tr.wrong td.kind { color: var(--bad); }
+tr.fault td.kind { color: var(--fault); font-weight: 600; }
 td .bad-word { color: var(--bad); } td .good-word { color: var(--good); }
 tr { break-inside: avoid; } thead { display: table-header-group; }
 footer { margin-top: 2.5rem; color: var(--soft); font-size: .8rem; }

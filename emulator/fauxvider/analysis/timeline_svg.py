@@ -13,6 +13,8 @@ __all__ = ["LEFT", "RIGHT", "WIDTH", "axis_svg", "key_svg", "lane_svg", "text_of
 
 WIDTH, LEFT, RIGHT = 760, 22, 722
 _BAR = 11  # height of the bar
+_OVER = 60  # how far the ground reaches over a lane: its name may be taller, and the page cuts it off
+_LETTER = 5.2  # how wide one is in a label, about
 _MARKS_PER_LANE = 1_500
 
 
@@ -64,7 +66,7 @@ def lane_svg(lane: Lane, axis: Axis, *, is_small: bool) -> str:
 
 
 def _ground(axis: Axis, height: float) -> str:
-    lines = "".join(f"M{tick.x:.1f} 0V{height}" for tick in axis.ticks)
+    lines = "".join(f"M{tick.x:.1f} {-_OVER}V{height + _OVER}" for tick in axis.ticks)
     return f'<path class="grid" d="{lines}"/>'
 
 
@@ -73,7 +75,7 @@ def _gaps(axis: Axis, height: float) -> Iterator[str]:
     for gap in axis.gaps:
         inset = min(9.0, (gap.right - gap.left) / 3)
         left, right = gap.left + inset, gap.right - inset
-        teeth = range(0, int(height) + 6, 6)
+        teeth = range(-_OVER, int(height) + _OVER, 6)
         edge = "".join(f"L{x + (2 if number % 2 else -2):.1f} {y}" for x in (left,) for number, y in enumerate(teeth))
         back = "".join(
             f"L{right + (2 if number % 2 else -2):.1f} {y}" for number, y in reversed(list(enumerate(teeth)))
@@ -117,7 +119,11 @@ def _mark(mark: Mark, axis: Axis, y: float) -> str:
     x = axis.x(mark.at)
     held = ""
     if mark.since is not None:
-        held = f'<line class="held" x1="{axis.x(mark.since):.1f}" y1="{y}" x2="{x:.1f}" y2="{y}"/>'
+        asked = axis.x(mark.since)
+        held = f'<line class="held" x1="{asked:.1f}" y1="{y}" x2="{x:.1f}" y2="{y}"/>'
+        if mark.shape == "submit":  # it stands where it was sent, its answer where that came
+            held += _tick(x, y, mark.tone)
+            x = asked
     ring = f'<circle class="ring" cx="{x:.1f}" cy="{y}" r="8"/>' if mark.has_fault else ""
     return f"<g><title>{text_of(mark.title)}</title>{held}{_SHAPES[mark.shape](x, y, mark.tone)}{ring}</g>"
 
@@ -125,9 +131,9 @@ def _mark(mark: Mark, axis: Axis, y: float) -> str:
 def _labels(lane: Lane, axis: Axis, y: float) -> Iterator[str]:
     taken = -100.0
     for mark in sorted(lane.marks, key=lambda one: one.at):
-        x = axis.x(mark.at)
-        if mark.shape == "attempt" and x - taken > 26:
-            taken = x
+        x, half = axis.x(mark.at), len(mark.label) * _LETTER / 2
+        if mark.shape == "attempt" and x - half > taken:
+            taken = x + half + 4
             yield f'<text class="said {mark.tone}" x="{x:.1f}" y="{y}">{escape(mark.label)}</text>'
 
 

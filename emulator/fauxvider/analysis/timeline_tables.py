@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from fauxvider.analysis.entries import Entry, moment_of, since_text, text_in
@@ -15,7 +15,6 @@ __all__ = ["MAX_EVENTS", "deliveries_table", "events_table", "ledger_table"]
 
 MAX_EVENTS = 5_000
 _MAX_ROWS = 2_000
-_SIGNED: Mapping[str, str] = {"good": "good-word", "wrong": "bad-word", "stale": "bad-word", "old": "bad-word"}
 
 
 def _table(heads: Sequence[tuple[str, str]], rows: Iterable[str]) -> str:
@@ -25,6 +24,10 @@ def _table(heads: Sequence[tuple[str, str]], rows: Iterable[str]) -> str:
 
 def _left_out(total: int, most: int, what: str) -> str:
     return f'<p class="soft">{total - most} more {what} are not shown.</p>' if total > most else ""
+
+
+def _id_cell(name: str) -> str:
+    return f'<td class="mono word" title="{text_of(name)}">{text_of(name, 23)}</td>'
 
 
 # --- money
@@ -50,12 +53,12 @@ def ledger_table(report: LedgerReport) -> str:
 def _charge_row(report: LedgerReport, charge: Charge, is_again: bool) -> str:
     says = f' <span class="soft">{text_of(charge.says)}</span>' if charge.says else ""
     request = "" if charge.request is None else str(charge.request)
+    again = '<b class="bad-word">again</b> ' if is_again else ""
     return (
-        f'<tr><td class="at">{since_text(charge.at - report.began)}</td><td class="mono">{text_of(charge.job)}</td>'
-        f'<td>{text_of(charge.model)}</td><td class="num">{request}</td>'
-        f'<td class="num">{"<b class=bad-word>again</b> " if is_again else ""}{decimal_text(charge.amount)}</td>'
-        f"<td>{text_of(charge.unit)}</td>{_shown_cell(charge.shown, charge.amount)}"
-        f"<td><code>{text_of(charge.rule)}</code>{says}</td></tr>"
+        f'<tr><td class="at">{since_text(charge.at - report.began)}</td>{_id_cell(charge.job)}'
+        f'<td class="long">{text_of(charge.model)}</td><td class="num">{request}</td>'
+        f'<td class="num">{again}{decimal_text(charge.amount)}</td><td class="word">{text_of(charge.unit, 16)}</td>'
+        f"{_shown_cell(charge.shown, charge.amount)}<td><code>{text_of(charge.rule)}</code>{says}</td></tr>"
     )
 
 
@@ -79,7 +82,7 @@ def deliveries_table(entries: Sequence[Entry], began: int) -> str:
     if not deliveries:
         return '<p class="none">No callback was attempted.</p>'
     rows = [_delivery_row(attempts, began) for attempts in list(deliveries.values())[:_MAX_ROWS]]
-    heads = [("first", "at"), ("delivery", ""), ("event", ""), ("to", ""), ("attempts", ""), ("result", "")]
+    heads = [("first", "at"), ("delivery", ""), ("job", ""), ("to", ""), ("attempts", ""), ("result", "")]
     return _table(heads, rows) + _left_out(len(deliveries), _MAX_ROWS, "deliveries")
 
 
@@ -90,12 +93,13 @@ def _delivery_row(attempts: Sequence[Entry], began: int) -> str:
     lines = [_attempt_line(one, moment_of(first)) for one in attempts[:_SHOWN_ATTEMPTS]]
     lines += [f"{more} more"] if more > 0 else []
     word = '<span class="good-word">delivered</span>' if is_done else '<span class="bad-word">not delivered</span>'
+    delivery, job = text_in(first, "delivery"), text_in(first, "job")
     return (
         f'<tr><td class="at">{since_text(moment_of(first) - began)}</td>'
-        f'<td><span class="mono">{text_of(text_in(first, "delivery"))}</span><br>'
-        f'<span class="soft">job <span class="mono">{text_of(text_in(first, "job"))}</span></span></td>'
-        f"<td>{text_of(text_in(first, 'event'))}</td><td>{text_of(text_in(first, 'address'))}</td>"
-        f"<td>{'<br>'.join(lines)}</td><td>{word}</td></tr>"
+        f'<td class="word"><span class="mono" title="{text_of(delivery)}">{text_of(delivery, 30)}</span><br>'
+        f'<span class="soft">{text_of(text_in(first, "event"), 30)}</span></td>'
+        f'{_id_cell(job)}<td class="long">{text_of(text_in(first, "address"))}</td>'
+        f'<td>{"<br>".join(lines)}</td><td class="word">{word}</td></tr>'
     )
 
 
@@ -105,9 +109,8 @@ _SHOWN_ATTEMPTS = 12
 def _attempt_line(attempt: Entry, first: int) -> str:
     tone = "good-word" if _is_good(attempt) else "bad-word"
     signature, fault = text_in(attempt, "signature"), text_in(attempt, "fault")
-    signed = (
-        f', signature <span class="{_SIGNED.get(signature, "soft")}">{text_of(signature)}</span>' if signature else ""
-    )
+    is_odd = signature not in ("", "good", "none")
+    signed = f', signature <span class="bad-word">{text_of(signature)}</span>' if is_odd else ""
     done = f', <b class="bad-word">{text_of(fault)}</b>' if fault else ""
     return (
         f'<span class="soft">{since_text(moment_of(attempt) - first)}</span> '

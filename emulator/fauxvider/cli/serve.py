@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 import click
 
-from fauxvider.errors import UsageError
+from fauxvider.cli.rendering import RENDER_OPTIONS, RenderOptions, open_renderer, with_options
+from fauxvider.errors import RenderError, UsageError
 from fauxvider.server.app import ProviderApp
 from fauxvider.server.build import build_emulator
 from fauxvider.server.control import control_app, new_token
 from fauxvider.server.egress import EgressPolicy
-from fauxvider.server.runner import RunSettings, Urls, bind_both, serve_bound
+from fauxvider.server.runner import RunSettings, Site, Urls, bind_both, serve_bound
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
 from fauxvider.service.world import WorldOptions
@@ -104,19 +105,15 @@ class ServeOptions:
     token_file: Path | None
     no_metadata: bool
     as_json: bool
-
-
-def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    render: RenderOptions
 
 
 @click.command()
-@_with_options
+@with_options(_OPTIONS)
+@with_options(RENDER_OPTIONS)
 def serve(**given: Any) -> None:
     """Serve the providers until interrupted (Ctrl-C ends within a second)."""
-    options = ServeOptions(**given)
+    options = ServeOptions(render=RenderOptions.taken(given), **given)
     if options.host not in _LOOPBACK and not options.expose:
         raise UsageError(f"--host {options.host} is reachable from other machines: add --expose if that is wanted")
     emulator = _emulator(options)
@@ -140,10 +137,24 @@ def serve(**given: Any) -> None:
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     with asyncio.Runner(loop_factory=site.loop_factory) as runner:
-        runner.run(serve_bound(site, ready=ready))
-    emulator.close()
+        runner.run(_serve(site, emulator, ready, warm=options.render.warm))
     if not options.as_json:
         click.echo("stopped")
+
+
+async def _serve(site: Site, emulator: Emulator, ready: Callable[[], None], *, warm: bool) -> None:
+    live = emulator.settings.live
+    try:
+        if live is not None:
+            await live.start(warm=warm)
+        await serve_bound(site, ready=ready)
+    except RenderError as error:
+        raise UsageError(str(error)) from None
+    finally:
+        emulator.close()
+        if live is not None:
+            await live.close()
+        site.close()
 
 
 def _emulator(options: ServeOptions) -> Emulator:
@@ -152,6 +163,7 @@ def _emulator(options: ServeOptions) -> Emulator:
         files=options.files,
         egress=EgressPolicy("allow", allow=options.allowed) if options.allowed else EgressPolicy(),
         metadata=not options.no_metadata,
+        pipeline=open_renderer(options.render),
     )
     emulator.defaults = _defaults(emulator, options)
     emulator.make_world(DEFAULT_WORLD, emulator.defaults)
@@ -193,6 +205,7 @@ def _places(emulator: Emulator, urls: Urls, token: str) -> dict[str, Any]:
             name: {"base_url": one["base_url"], "origins": one["origins"]} for name, one in described.items()
         },
         "control": {"url": urls.control, "token": token},
+        "renderer": "synthetic" if emulator.settings.live is None else emulator.settings.live.pipeline.name,
     }
 
 
@@ -203,6 +216,7 @@ def _announce(emulator: Emulator, places: dict[str, Any], *, exposed: bool) -> N
     for name, place in places["providers"].items():
         click.echo(f"  {name:<{width}}  {place['base_url']}")
     click.echo(f"clock    {world.clock.spec}")
+    click.echo(f"pictures {places['renderer']}")
     click.echo(f"control  {places['control']['url']}  (Authorization: Bearer {places['control']['token']})")
     if exposed:
         click.secho("warning  the providers' port is open to other machines and asks for no secret", fg="yellow")

@@ -99,6 +99,8 @@ def whole(value: Any) -> int | None:
 def at_pointer(tree: Any, pointer: tuple[str, ...]) -> Any:
     """Look a pointer up in a JSON tree; None when nothing is there."""
     for name in pointer:
+        if tree is None:
+            return None
         if isinstance(tree, dict):
             tree = tree.get(name)
         elif isinstance(tree, list) and name.isdigit() and int(name) < len(tree):

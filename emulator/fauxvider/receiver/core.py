@@ -11,7 +11,7 @@ from typing import Self
 
 from fauxvider.errors import UsageError
 from fauxvider.receiver.backends import App, AppBackend, Backend, UrlBackend
-from fauxvider.receiver.listening import LoopThread, listen, url_of
+from fauxvider.receiver.listening import BACKLOG, LoopThread, listen, url_of
 from fauxvider.receiver.peer import Peer, Request
 from fauxvider.receiver.records import Answered, NotReceivedError, Received
 from fauxvider.receiver.script import Answer, Answers, make_chooser
@@ -120,9 +120,13 @@ class Receiver:
                 await self._backend.start(sock.getsockname()[1])
             self._is_stopping = False
             self._home = threading.get_ident()
-            self._server = await asyncio.get_running_loop().create_server(lambda: Peer(self), sock=sock)
+            loop = asyncio.get_running_loop()
+            # It listens again; without a backlog that would shorten the queue to 100.
+            self._server = await loop.create_server(lambda: Peer(self), sock=sock, backlog=BACKLOG)
         except BaseException:
             sock.close()
+            if self._backend is not None:
+                await self._backend.stop()
             raise
         self._url = url_of(sock)
         return self._url

@@ -12,10 +12,10 @@ from concurrent.futures import Future
 
 from fauxvider.errors import PortTakenError, UsageError
 
-__all__ = ["LoopThread", "listen", "url_of"]
+__all__ = ["BACKLOG", "LoopThread", "listen", "url_of"]
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what to call, not what to listen on
-_BACKLOG = 2048
+BACKLOG = 2048
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -34,7 +34,7 @@ def listen(host: str, port: int) -> socket.socket:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
-        sock.listen(_BACKLOG)
+        sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError as error:
         sock.close()

@@ -14,7 +14,7 @@ from fauxvider.engine.outputs import MEDIA_TYPES
 from fauxvider.engine.timeline import Life
 from fauxvider.engine.urls import is_past, split_token
 from fauxvider.service.library import receive_upload
-from fauxvider.service.outputs import signing_key, split_base
+from fauxvider.service.outputs import split_base
 from fauxvider.service.pictures import picture_bytes, stand_in_bytes
 from fauxvider.service.scopes import RequestScope
 from fauxvider.service.wire import Rejection, Reply, Request, WireFault, header_of
@@ -69,14 +69,14 @@ def _signature_cause(provider: Provider, request: Request, rule: Url, groups: Ma
     if rule.signer == "unsigned":
         return ""
     if rule.signer == "opaque" or rule.sigv4 is None:
-        return "" if "token" not in groups or provider.mint.serial(groups["token"]) is not None else "url_forged"
+        return "" if "token" not in groups or provider.serial(groups["token"]) is not None else "url_forged"
     host, _ = split_base(provider.base(rule.origin, request.site))
     verdict = signing.verify(
         method="GET" if request.method == "HEAD" else request.method,
         host=host,
         path=request.raw_path.decode("latin-1"),
         query=request.query.decode("latin-1"),
-        secret_key=signing_key(provider),
+        secret_key=provider.signing_key,
         region=rule.sigv4.region,
         service=rule.sigv4.service,
         now_ms=moment,
@@ -132,7 +132,7 @@ def _is_swept(rule: Url, life: Life, moment: int) -> bool:
 async def _picture(provider: Provider, groups: Mapping[str, str]) -> tuple[Record | None, int]:
     store = provider.store
     if "token" in groups:
-        serial = provider.mint.serial(groups["token"])
+        serial = provider.serial(groups["token"])
         job, number = split_token(serial) if serial is not None else (0, 0)
         return await store.record_by_number(job), number
     if "file_key" in groups:

@@ -149,7 +149,7 @@ async def read(provider: Provider, call: Call) -> Reply:
     record = await find(provider, call)
     if record is None:
         return missing(provider, call)
-    if call.operation.extend is not None:
+    if call.operation.extend is not None and call.request.query:
         record = await _extend(provider, call, record)
     moment, waits = call.moment, call.operation.waits
     if waits is not None:

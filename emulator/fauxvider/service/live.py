@@ -176,16 +176,18 @@ class LiveRuns:
         if isinstance(event, Rendered):
             await self._rendered(run, number, event)
         elif event.kind != "cancelled":
-            _write_down(run.provider, run.record.job.id, number, failed=event)
-            await self._end(run, run.end_of(event.execution_ms), event.kind, event.detail)
+            moment = run.end_of(event.execution_ms)
+            _write_down(run.provider, run.record.job.id, number, moment, failed=event)
+            await self._end(run, moment, event.kind, event.detail)
 
     async def _rendered(self, run: _Run, number: int, event: Rendered) -> None:
         provider, job = run.provider, run.record.job
         provider.settings.cache.put(pictures.picture_key(provider, job, run.number, number), event.data)
-        _write_down(provider, job.id, number, report=event.report)
+        moment = run.end_of(event.report.execution_ms)
+        _write_down(provider, job.id, number, moment, report=event.report)
         run.done = float(number)
         if not run.left:
-            await self._add(run, Event(run.end_of(event.report.execution_ms), "forced"))
+            await self._add(run, Event(moment, "forced"))
 
     async def _end(self, run: _Run, moment: int, kind: LiveFailure, detail: str) -> None:
         failure = run.provider.contract.live[kind]
@@ -213,12 +215,13 @@ class LiveRuns:
         if recipe.pipeline:
             end = await self._run_alone(f"{job_id}#{next(self._serials)}", recipe)
             if isinstance(end, Rendered):
-                _write_down(provider, job_id, recipe.number, report=end.report)
+                _write_down(provider, job_id, recipe.number, provider.clock.now(), report=end.report)
                 return end.data
             failed = end
         settings = provider.settings
         data = await asyncio.get_running_loop().run_in_executor(settings.executor, settings.renderer.render, recipe)
-        _write_down(provider, job_id, recipe.number, failed=failed, renderer=settings.renderer.name)
+        now = provider.clock.now()
+        _write_down(provider, job_id, recipe.number, now, failed=failed, renderer=settings.renderer.name)
         return data
 
     async def _run_alone(self, name: str, recipe: Recipe) -> Rendered | Failed:
@@ -243,6 +246,7 @@ def _write_down(
     provider: Provider,
     job_id: str,
     number: int,
+    moment: int,
     *,
     report: Report | None = None,
     failed: Failed | None = None,
@@ -269,4 +273,4 @@ def _write_down(
         facts |= {"failed": failed.kind, "why": failed.detail, "steps": failed.steps}
     if (end := report or failed) is not None:
         facts |= {"queued_ms": round(end.queued_ms, 1), "execution_ms": round(end.execution_ms, 1)}
-    provider.world.journal.add(provider.clock.now(), "rendered", tuple(facts), tuple(facts.values()))
+    provider.world.journal.add(moment, "rendered", tuple(facts), tuple(facts.values()))

@@ -82,7 +82,7 @@ def url_of(
         host=host,
         path=prefix + path,
         access_key=str(rule.sigv4.access_key(scope)),
-        secret_key=signing_key(provider),
+        secret_key=provider.signing_key,
         region=rule.sigv4.region,
         service=rule.sigv4.service,
         moment_ms=issued,
@@ -96,10 +96,6 @@ def split_base(base: str) -> tuple[str, str]:
     """Split a base URL into host (with port) and path prefix."""
     host, slash, prefix = base.partition("://")[2].partition("/")
     return host, slash + prefix
-
-
-def signing_key(provider: Provider) -> str:
-    return provider.mint.text("sigv4-secret", 40)
 
 
 def shape_of(model: Model, scope: Scope, sizes: Mapping[str, tuple[int, int]]) -> Shape:

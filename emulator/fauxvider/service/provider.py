@@ -70,6 +70,8 @@ class Provider:
         self.store = store
         self.settings = settings
         self.mint = world.mint.branch(compiled.contract.provider)
+        self.signing_key = self.mint.text("sigv4-secret", 40)
+        self._serials: dict[str, int] = {}
         self.start_balance = world.options.balances.get(self.name, self.contract.account.balance)
         self.used = Decimal(0)
         self._rules = {name: f"/models/{name}/cost" for name in self.contract.models}
@@ -114,6 +116,17 @@ class Provider:
 
     def mints(self, *, moment: int, **owners: int | str) -> MintScope:
         return MintScope(self.contract, self.mint, moment=moment, **owners)
+
+    def serial(self, token: str) -> int | None:
+        """Give the serial number of a file token that this world made."""
+        known = self._serials.get(token)
+        if known is None:
+            known = self.mint.serial(token)
+            if known is not None:
+                if len(self._serials) >= _MAX_KNOWN:
+                    self._serials.clear()
+                self._serials[token] = known
+        return known
 
     def same(self, value: T) -> T:
         """Give one object for equal values, so that a hundred thousand jobs share their sizes and prices."""

@@ -92,7 +92,6 @@ def test_a_list_in_turn_and_its_last_answer_again(run: Run[Any]) -> None:
     got = posts(run, receiver, 7)
     assert brief(got) == [503, "network", "network", "network", 410, 200, 200]
     assert got[1].error == "connection reset"
-    assert got[2].error == "closed without a whole answer", got
     assert got[3].error.startswith("not HTTP")
     assert [one.number for one in receiver.received] == [1, 2, 3, 4, 5, 6, 7]
     assert [one.answer for one in receiver.received] == [503, "reset", "close", "garbage", {"status": 410}, 200, 200]

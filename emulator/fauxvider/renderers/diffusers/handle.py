@@ -75,8 +75,21 @@ class DiffusersRenderer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._results = Results(self.options.results) if self.options.results is not None else None
         self._numbers = itertools.count(1)
+        self._is_checked = False
 
     # --- life ------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise RenderError, in one line, for what can be seen to be wrong before a worker is started."""
+        if self._is_checked:
+            return
+        if self.options.replay:
+            if self._results is None:
+                raise RenderError("only kept pictures can be replayed: say which folder they are in")
+            self._results.check()
+        else:
+            self.options.check()
+        self._is_checked = True
 
     async def start(self, *, warm: bool = True) -> None:
         """Check the options and take jobs; with ``warm``, wait until the worker can render.
@@ -85,12 +98,9 @@ class DiffusersRenderer:
         one line, for a folder, a device or an extra that is missing.
         """
         self._loop = asyncio.get_running_loop()
-        if self._results is not None and self.options.replay:
-            self._results.check()
-        else:
-            self.options.check()
-            if self._results is not None:
-                self._results.claim(self.options.about())
+        await asyncio.to_thread(self.check)
+        if self._results is not None and not self.options.replay:
+            self._results.claim(self.options.about())
         self._serving = asyncio.create_task(self._serve())
         if warm and not self.options.replay:
             try:

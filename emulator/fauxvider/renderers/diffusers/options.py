@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,6 +51,8 @@ class Options:
         if self.model is not None:
             self.served_by_model()
             self._check_weights(self.model)
+        if self.device == "cuda" and not _has_cuda():
+            raise RenderError("device cuda was asked for, but torch finds no CUDA device here")
 
     def served_by_model(self) -> tuple[str, ...]:
         """Name the pipelines that the model folder serves. Raises RenderError when it serves none."""
@@ -93,6 +97,12 @@ class Options:
             pickled = any(model.glob("*/*.bin")) or any(model.glob("*/*.pt"))
             why = "only pickled weights, which are not loaded" if pickled else "no weights"
             raise RenderError(f"{model} has {why}: safetensors files are needed")
+
+
+def _has_cuda() -> bool:
+    # Asked in another process: torch is not loaded in this one.
+    code = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0  # noqa: S603 - our own text
 
 
 def _cache_home() -> Path:
