@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from fauxvider.errors import UsageError
 from fauxvider.values import parse_span, span_text
 
-__all__ = ["EPOCH", "ManualClock", "RealClock", "make_clock", "monotonic_ms"]
+__all__ = ["EPOCH", "HeldClock", "ManualClock", "RealClock", "make_clock", "monotonic_ms"]
 
 # Where virtual clocks start unless told otherwise, so that a run repeats byte for byte.
 EPOCH = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -71,6 +71,42 @@ class ManualClock:
     def real_seconds(self, span: int) -> float:
         """A virtual span takes no real time of its own; a receiver gets the span as patience."""
         return span / 1000
+
+
+class HeldClock:
+    """A running clock that shows the moment at which it was last looked at.
+
+    What happens between two looks happens at one moment, so that a run can be repeated to the millisecond.
+    """
+
+    is_virtual = False
+    step = 0
+
+    def __init__(self, clock: RealClock) -> None:
+        self._clock = clock
+        self._now = clock.now()
+
+    @property
+    def spec(self) -> str:
+        return self._clock.spec
+
+    def now(self) -> int:
+        return self._now
+
+    def look(self) -> int:
+        """Take the present moment over, and give it."""
+        self._now = self._clock.now()
+        return self._now
+
+    def present(self) -> int:
+        """Give the present moment, for who asks from outside."""
+        return self._clock.now()
+
+    def move_to(self, moment: int) -> None:
+        """A running clock is not moved."""
+
+    def real_seconds(self, span: int) -> float:
+        return self._clock.real_seconds(span)
 
 
 def make_clock(spec: str, *, start: int | None = None, step: object = None) -> RealClock | ManualClock:

@@ -59,8 +59,7 @@ class Server:
         self.emulator.settings.base_url = self._thread.urls.provider
 
     def _options(self, given: dict[str, Any]) -> WorldOptions:
-        contracts = {name: file.resolve({}) for name, file in self.emulator.contracts.items()}
-        return read_options(given, contracts, defaults=self.emulator.defaults)
+        return read_options(given, self.emulator.default_contracts, defaults=self.emulator.defaults)
 
     def __enter__(self) -> Server:
         self.start()
@@ -147,7 +146,7 @@ class WorldHandle:
 
     def now(self) -> int:
         """Give the world's moment, ms since the epoch."""
-        return self._server.emulator.world(self.name).clock.now()
+        return self._server.emulator.world(self.name).present()
 
     def advance(self, by: str | float) -> list[dict[str, Any]]:
         """Move a virtual clock by a span ("7d 1s", or seconds), settle what falls due, give what happened."""

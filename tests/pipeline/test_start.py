@@ -100,6 +100,6 @@ def test_calibration_fits_what_it_measures(bench: Any) -> None:
     samples = bench.do(measure(bench.opened, "flux-img2img", grid))
     assert len(samples) == 8
     law = fit(samples)
-    assert law.per_step_ms > 0
-    assert law.base_ms >= 0
+    assert any(law.per_step)
+    assert law.typical < 0.25
     assert "fit:" in report("flux-img2img", samples, law)

@@ -61,8 +61,7 @@ class InProcess:
         self._serial += 1
         name = given.pop("name", f"w{self._serial}")
         given.setdefault("clock", "manual")
-        contracts = {key: file.resolve({}) for key, file in self.emulator.contracts.items()}
-        options = read_options(given, contracts, defaults=self.emulator.defaults)
+        options = read_options(given, self.emulator.default_contracts, defaults=self.emulator.defaults)
 
         async def make() -> World:
             return self.emulator.make_world(name, options)

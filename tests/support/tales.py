@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 from fauxvider.clock import EPOCH
 
-__all__ = ["DAY", "HOUR", "MINUTE", "Tale"]
+__all__ = [
+    "DAY", "HOUR", "MINUTE", "Cases", "Tale", "called", "called_back", "crowd", "done", "ended", "submitted", "told",
+]  # fmt: skip
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 WORDS = {"queued": "IN_QUEUE", "running": "IN_PROGRESS", "succeeded": "COMPLETED", "failed": "FAILED",
@@ -27,7 +30,9 @@ class Tale:
         self.entries.append({"at": moment, "kind": kind, **kept})
         return self
 
-    def request(self, at: float, does: str, path: str, *, method: str = "GET", ended: float | None = None, **facts: Any) -> Tale:
+    def request(
+        self, at: float, does: str, path: str, *, method: str = "GET", ended: float | None = None, **facts: Any
+    ) -> Tale:
         self._number += 1
         over = None if ended is None else EPOCH + round(ended * 1000)
         facts.setdefault("status", 200)
@@ -55,11 +60,15 @@ class Tale:
             intent=intent, fingerprint=fingerprint, address=address, key="k1", number=self._number, leaks=leaks,
         )  # fmt: skip
 
-    def poll(self, at: float, state: str = "running", job: str = "J1", *, word: str | None = None, **facts: Any) -> Tale:
+    def poll(
+        self, at: float, state: str = "running", job: str = "J1", *, word: str | None = None, **facts: Any
+    ) -> Tale:
         word = WORDS[state] if word is None else word
-        return self.request(at, "read", f"/v2/acme-dev/status/{job}", job=job, operation="status", state=state, word=word, **facts)
+        return self.request(
+            at, "read", f"/v2/acme-dev/status/{job}", job=job, operation="status", state=state, word=word, **facts
+        )
 
-    def polls(self, moments: Any, state: str = "running", job: str = "J1", **facts: Any) -> Tale:
+    def polls(self, moments: Iterable[float], state: str = "running", job: str = "J1", **facts: Any) -> Tale:
         for at in moments:
             self.poll(at, state, job, **facts)
         return self
@@ -74,9 +83,13 @@ class Tale:
 
     def refused(self, at: float, cause: str, status: int, *, fingerprint: str = "f1", **facts: Any) -> Tale:
         facts = {"method": "POST", "operation": "run", **facts}
-        return self.request(at, "submit", "/v2/acme-dev/run", status=status, cause=cause, fingerprint=fingerprint, **facts)
+        return self.request(
+            at, "submit", "/v2/acme-dev/run", status=status, cause=cause, fingerprint=fingerprint, **facts
+        )
 
-    def end(self, at: float, state: str = "succeeded", job: str = "J1", *, billed: bool | None = None, failure: str = "") -> Tale:
+    def end(
+        self, at: float, state: str = "succeeded", job: str = "J1", *, billed: bool | None = None, failure: str = ""
+    ) -> Tale:
         self.add(at, "ended", provider=self.provider, job=job, state=state, word=WORDS[state], failure=failure)
         if state == "succeeded" if billed is None else billed:
             self.add(at, "charged", provider=self.provider, job=job, amount="0.02", unit="USD", rule="/models/dev/cost")
@@ -106,6 +119,77 @@ class Tale:
     def note(self, at: float, said: str, text: str = "", job: str = "J1") -> Tale:
         return self.add(at, "note", job=job, said=said, text=text)
 
-    def done(self, at: float = 5) -> Tale:
-        """A job that goes well, fetched at once."""
-        return self.submit().poll(1).end(4).poll(at, "succeeded").file(at)
+    # --- several at once
+
+    def repeated(self, cause: str, status: int, moments: Iterable[float], **facts: Any) -> Tale:
+        for at in moments:
+            self.refused(at, cause, status, **facts)
+        return self
+
+    def throttled(self, moments: Iterable[float], **facts: Any) -> Tale:
+        return self.repeated("rate", 429, moments, **facts)
+
+    def all_denied(self, moments: Iterable[float], **facts: Any) -> Tale:
+        for at in moments:
+            self.denied(at, **facts)
+        return self
+
+    def all_missing(self, moments: Iterable[float]) -> Tale:
+        for at in moments:
+            self.file(at, status=404, cause="url_unknown")
+        return self
+
+    def ladder(self, *outcomes: int | str) -> Tale:
+        for number, outcome in enumerate(outcomes, 1):
+            self.attempt(3 + number, outcome, number=number)
+        return self
+
+    def asks(self, does: str, moments: Iterable[float], **facts: Any) -> Tale:
+        for at in moments:
+            self.ask(at, does, **facts)
+        return self
+
+    def replayed(self) -> Tale:
+        """The same POST under the same idempotency key: the first answer again."""
+        return self.request(
+            1, "submit", "/v2/acme-dev/run", method="POST", job="J1", operation="run", intent="i1", fingerprint="f1",
+            state="queued", word="IN_QUEUE",
+        )  # fmt: skip
+
+
+# What it is, the tale, now in seconds; by rule.
+Cases: TypeAlias = dict[str, list[tuple[str, Tale, float]]]
+
+
+def submitted() -> Tale:
+    return Tale().submit()
+
+
+def ended() -> Tale:
+    return submitted().end(4)
+
+
+def told() -> Tale:
+    """A job that succeeded, and a poll that showed it."""
+    return ended().poll(5, "succeeded")
+
+
+def done() -> Tale:
+    """A job that goes well, fetched at once."""
+    return submitted().poll(1).end(4).poll(5, "succeeded").file(5)
+
+
+def called_back() -> Tale:
+    return Tale().submit(address="http://h/")
+
+
+def called() -> Tale:
+    """A job with a callback address that succeeded."""
+    return called_back().end(4)
+
+
+def crowd() -> Tale:
+    tale = Tale()
+    for number in range(11):
+        tale.submit(0, f"J{number}", fingerprint=f"f{number}").poll(number / 20, job=f"J{number}")
+    return tale

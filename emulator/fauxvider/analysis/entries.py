@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
@@ -13,10 +12,7 @@ __all__ = ["Entry", "is_lost", "moment_of", "money_in", "ordered", "shown", "sin
 
 Entry: TypeAlias = Mapping[str, Any]
 
-# Control characters, half surrogate pairs, and what turns or hides the text around it.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
+_BLANKS = frozenset("\xa0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B))))
 _LONGEST = 160
 # The request faults that keep an answer from its client (docs/scenarios.md).
 _LOSSES: Final = frozenset({"lose", "garble", "garbage", "half_close"})
@@ -73,11 +69,16 @@ def ordered(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def shown(text: str, limit: int = _LONGEST) -> str:
-    """Give a text as it may stand in a terminal or a page: control characters escaped, the middle of a long one cut."""
+    """Give a text as it may stand in a terminal or a page, the middle of a long one cut.
+
+    Escaped is what no reader sees as it is: control characters, half surrogate pairs, what turns or hides text.
+    """
     if len(text) > limit:
         keep = (limit - 3) // 2
         text = f"{text[: limit - 3 - keep]}...{text[-keep:]}"
-    return _UNSAFE.sub(lambda found: _escape(ord(found[0])), text)
+    if text.isprintable():
+        return text
+    return "".join([one if one.isprintable() or one in _BLANKS else _escape(ord(one)) for one in text])
 
 
 def _escape(code: int) -> str:

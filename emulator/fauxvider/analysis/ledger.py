@@ -196,7 +196,8 @@ def ledger_text(report: LedgerReport) -> str:
     parts = [_table(rows)] if rows else ["Nothing was charged."]
     totals = [f"Total: {_money(total, unit)}" for unit, total in report.totals.items() if rows]
     parts.append("\n".join(totals))
-    parts.append("\n".join(f"Charged twice: {one.sentence}" for one in report.doubled))
+    heads = {one.reason: "Same body" if one.reason == "same body" else "Charged twice" for one in report.doubled}
+    parts.append("\n".join(f"{heads[one.reason]}: {one.sentence}" for one in report.doubled))
     parts.append("\n".join(f"Differs: {one.sentence}" for one in report.differences))
     if report.dropped:
         parts.append(f"Incomplete: {report.dropped} journal entries were dropped, charges may be among them.")

@@ -50,6 +50,7 @@ class Asked:
 
     number: int | None
     at: int
+    ended: int
     job: str
     fate: str
     is_lost: bool
@@ -59,9 +60,9 @@ class Asked:
 class Doubled:
     """One intent that was charged more than once.
 
-    `reason` says how sure that is: `same key` and `same job` leave no doubt, `answer lost` hardly any; a `same body`
-    whose answers all arrived may be meant. `apart`: ms between the first and the last request; `extra`: all but the
-    first charge.
+    `reason` says how sure that is: `same key` and `same job` leave no doubt, `answer lost` (or not there yet) hardly
+    any; a `same body` whose answers all arrived may be meant. `apart`: ms between the first and the last request;
+    `extra`: all but the first charge.
     """
 
     provider: str

@@ -144,13 +144,13 @@ def _charged(entry: Entry) -> str:
 
 def _attempt(entry: Entry) -> str:
     number = _fact(entry, "number")
-    signature, due = text_in(entry, "signature"), whole_in(entry, "due")
+    signature = text_in(entry, "signature")
     about = [
         f"attempt {number} of {_short_job(entry)}",
         _fact(entry, "event"),
         f"delivery {shown(text_in(entry, 'delivery'), _ID)}" if text_in(entry, "delivery") else "",
         f"signature {shown(signature)}" if signature not in ("", "good", "none") else "",
-        f"{since_text(moment_of(entry) - due)[1:]} late" if due is not None and due < moment_of(entry) else "",
+        f"{_fact(entry, 'copies')} more copies at once" if entry.get("copies") else "",
         f"fault: {_fact(entry, 'fault')}" if text_in(entry, "fault") else "",
     ]
     return f"POST callback #{number} -> {outcome_text(entry)}{_in_brackets(about)}"

@@ -90,7 +90,9 @@ def _count(number: int, noun: str) -> str:
 def _alarms(report: LedgerReport) -> str:
     """Say first what a reader must not miss."""
     doubles = [
-        ("" if one.reason != "same body" else " mild", "Charged more than once.", one.sentence)
+        ("", "Charged more than once.", one.sentence)
+        if one.reason != "same body"
+        else (" mild", "The same body again.", one.sentence)
         for one in report.doubled
     ]
     alarms = [*doubles, *(("", "Another cost was shown.", one.sentence) for one in report.differences)]
@@ -107,7 +109,12 @@ def _alarms(report: LedgerReport) -> str:
 def _panel(picture: Picture, report: LedgerReport) -> str:
     axis = axis_of(picture.moments, left=LEFT, right=RIGHT)
     shown = picture.lanes[:MAX_LANES]
-    again = {(charge.provider, charge.job) for one in report.doubled for charge in one.charges[1:]}
+    again = {
+        (charge.provider, charge.job)
+        for one in report.doubled
+        for charge in one.charges[1:]
+        if one.reason != "same body"
+    }
     paid: dict[tuple[str, str], list[str]] = {}
     for charge in report.charges:
         paid.setdefault((charge.provider, charge.job), []).append(f"{decimal_text(charge.amount)} {charge.unit}")

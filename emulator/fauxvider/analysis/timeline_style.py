@@ -81,7 +81,8 @@ table { border-collapse: collapse; width: 100%; background: var(--card); font-si
 th { text-align: left; color: var(--soft); font-weight: 500; font-size: .78rem;
   border-bottom: 1px solid var(--line); }
 th, td { padding: .32rem .6rem; vertical-align: top; } td { border-top: 1px solid #f1eee7; }
-.mono, code, .say, .long { overflow-wrap: anywhere; } td.word { white-space: nowrap; }
+.mono, code, .say, .long { overflow-wrap: anywhere; } td.word { white-space: nowrap; } td.long { min-width: 7rem; }
+td.rule { min-width: 11rem; }
 td.at, td.num, th.num, th.at { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.at { color: var(--soft); } td.kind { white-space: nowrap; color: var(--soft); }
 tr.wrong { background: #fdf5f3; } tr.wrong td.kind { color: var(--bad); }
@@ -89,9 +90,9 @@ tr.fault td.kind { color: var(--fault); font-weight: 600; }
 td .bad-word { color: var(--bad); } td .good-word { color: var(--good); }
 tr { break-inside: avoid; } thead { display: table-header-group; }
 footer { margin-top: 2.5rem; color: var(--soft); font-size: .8rem; }
-@media print { body { padding: 0; max-width: none; font-size: 12px; background: #fff; } .axis { position: static; }
-  h2 { break-after: avoid; } }
-@page { margin: 12mm; }
+@media print { html { font-size: 12.5px; } body { padding: 0; max-width: none; font-size: 12px; background: #fff; }
+  .axis { position: static; } h2 { break-after: avoid; } }
+@page { size: landscape; margin: 12mm; }
 """
 
 # No script, no picture, no font, no frame, nothing from anywhere: this style sheet alone.

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from fauxvider.analysis.entries import Entry, moment_of, since_text, text_in
 from fauxvider.analysis.ledger import Charge, LedgerReport
+from fauxvider.analysis.payments import Reason
 from fauxvider.analysis.story import Told, outcome_text, tell
 from fauxvider.analysis.timeline_svg import text_of
 from fauxvider.values import decimal_text
@@ -37,8 +38,8 @@ def ledger_table(report: LedgerReport) -> str:
     """Lay out the charges; a job that was charged again, or whose answer showed another cost, is marked."""
     if not report.charges:
         return '<p class="none">Nothing was charged.</p>'
-    again = {id(charge) for one in report.doubled for charge in one.charges[1:]}
-    rows = [_charge_row(report, charge, id(charge) in again) for charge in report.charges[:_MAX_ROWS]]
+    again = {id(charge): one.reason for one in report.doubled for charge in one.charges[1:]}
+    rows = [_charge_row(report, charge, again.get(id(charge))) for charge in report.charges[:_MAX_ROWS]]
     rows += [
         f'<tr><td class="at"></td><td colspan="3">Total</td><td class="num"><b>{decimal_text(total)}</b></td>'
         f'<td>{text_of(unit)}</td><td colspan="2"></td></tr>'
@@ -50,15 +51,18 @@ def ledger_table(report: LedgerReport) -> str:
     return _table(heads, rows) + _left_out(len(report.charges), _MAX_ROWS, "charges")
 
 
-def _charge_row(report: LedgerReport, charge: Charge, is_again: bool) -> str:
+def _charge_row(report: LedgerReport, charge: Charge, reason: Reason | None) -> str:
     says = f' <span class="soft">{text_of(charge.says)}</span>' if charge.says else ""
     request = "" if charge.request is None else str(charge.request)
-    again = '<b class="bad-word">again</b> ' if is_again else ""
+    again = ""
+    if reason is not None:
+        again = '<span class="soft">same body</span> ' if reason == "same body" else '<b class="bad-word">again</b> '
     return (
         f'<tr><td class="at">{since_text(charge.at - report.began)}</td>{_id_cell(charge.job)}'
         f'<td class="long">{text_of(charge.model)}</td><td class="num">{request}</td>'
         f'<td class="num">{again}{decimal_text(charge.amount)}</td><td class="word">{text_of(charge.unit, 16)}</td>'
-        f"{_shown_cell(charge.shown, charge.amount)}<td><code>{text_of(charge.rule)}</code>{says}</td></tr>"
+        f"{_shown_cell(charge.shown, charge.amount)}"
+        f'<td class="rule"><code>{text_of(charge.rule)}</code>{says}</td></tr>'
     )
 
 
@@ -96,7 +100,7 @@ def _delivery_row(attempts: Sequence[Entry], began: int) -> str:
     delivery, job = text_in(first, "delivery"), text_in(first, "job")
     return (
         f'<tr><td class="at">{since_text(moment_of(first) - began)}</td>'
-        f'<td class="word"><span class="mono" title="{text_of(delivery)}">{text_of(delivery, 30)}</span><br>'
+        f'<td class="word"><span class="mono" title="{text_of(delivery)}">{text_of(delivery, 23)}</span><br>'
         f'<span class="soft">{text_of(text_in(first, "event"), 30)}</span></td>'
         f'{_id_cell(job)}<td class="long">{text_of(text_in(first, "address"))}</td>'
         f'<td>{"<br>".join(lines)}</td><td class="word">{word}</td></tr>'

@@ -16,6 +16,7 @@ _COMMANDS = {
     "serve": ("fauxvider.cli.serve", "Serve the providers until interrupted."),
     "receive": ("fauxvider.cli.receive", "Receive callbacks: show them, answer by script, pass them on."),
     "demo": ("fauxvider.cli.demo", "Show the whole thing at work, with pictures and a report."),
+    "calibrate": ("fauxvider.cli.calibrate", "Measure this machine's real renderer; fit a contract's timing to it."),
     "check": ("fauxvider.cli.check", "Check contract files; exit 2 when one is wrong."),
     "explain": ("fauxvider.cli.check", "Show a provider's rules with their evidence."),
 }

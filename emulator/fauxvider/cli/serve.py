@@ -177,14 +177,13 @@ def _defaults(emulator: Emulator, options: ServeOptions) -> WorldOptions:
         if not equals:
             raise UsageError(f"--reading {text}: write NAME=CASE")
         chosen[name] = case
-    contracts = {name: file.resolve({}) for name, file in emulator.contracts.items()}
     given: Mapping[str, Any] = {
         "clock": options.clock,
         "seed": options.seed,
         "readings": chosen,
         "limits": options.limits,
     }
-    return read_options(given, contracts, defaults=WorldOptions())
+    return read_options(given, emulator.default_contracts, defaults=WorldOptions())
 
 
 def _write_token(path: Path, token: str) -> None:
@@ -199,11 +198,8 @@ def _own_hosts(urls: Urls) -> frozenset[str]:
 
 
 def _places(emulator: Emulator, urls: Urls, token: str) -> dict[str, Any]:
-    described = emulator.describe(DEFAULT_WORLD)["providers"]
     return {
-        "providers": {
-            name: {"base_url": one["base_url"], "origins": one["origins"]} for name, one in described.items()
-        },
+        "providers": emulator.addresses(DEFAULT_WORLD),
         "control": {"url": urls.control, "token": token},
         "renderer": "synthetic" if emulator.settings.live is None else emulator.settings.live.pipeline.name,
     }

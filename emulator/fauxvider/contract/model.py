@@ -160,6 +160,7 @@ class Span:
     per_step: int = 0
     steps: Template | None = None
     megapixels: bool = False
+    strength: Template | None = None  # the share of the steps that an image-to-image run takes
     base_law: tuple[int, ...] = ()
     step_law: tuple[int, ...] = ()
 

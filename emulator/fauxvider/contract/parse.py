@@ -87,6 +87,11 @@ class ContractFile:
         return str(self.tree.get("provider", ""))
 
     @property
+    def origin_urls(self) -> dict[str, str]:
+        """Give the provider's own addresses by origin (default readings), without compiling the contract."""
+        return {str(name): str(one["url"]) for name, one in self.resolved()["origins"].items()}
+
+    @property
     def used_parts(self) -> set[str]:
         return self._resolver.used_parts
 

@@ -123,6 +123,7 @@ def _work_law(work: Node, spread: int) -> Span:
         base=base[0] // 1000,
         per_step=step[0] // 1000,
         steps=work.template_at("steps"),
+        strength=work.template_at("strength"),
         megapixels=by_size,
         base_law=() if is_plain else base,
         step_law=() if is_plain else (0, *step) if by_size else step,

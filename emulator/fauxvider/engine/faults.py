@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from fauxvider.contract.model import Contract
 from fauxvider.engine.plan import at_pointer
-from fauxvider.scenario.model import Predicate, When
+from fauxvider.scenario.known import known_names
+from fauxvider.scenario.model import Predicate, Rule, When
 
-__all__ = ["Thing", "fits", "is_met"]
+__all__ = ["Thing", "fits", "is_met", "is_understood"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,30 @@ def fits(when: When, thing: Thing) -> bool:
         and (when.until is None or thing.since < when.until)
         and all(is_met(predicate, thing.body) for predicate in when.inputs)
     )
+
+
+# What a fault names of a contract: the sort of name, and how to find the names in its argument.
+_NAMED: Mapping[tuple[str, str], tuple[str, Callable[[Any], list[str]]]] = {
+    ("request", "refuse"): ("cause", lambda value: [value]),
+    ("job", "stuck"): ("phase", lambda value: [value]),
+    ("job", "fail"): ("failure", lambda value: [value]),
+    ("job", "lose_worker"): ("failure", lambda value: [] if value["ends"] == "succeeded" else [value["ends"]]),
+    ("job", "extra"): ("phase", lambda value: [value["after"]]),
+    ("job", "flicker"): ("state", lambda value: [value["word"]]),
+    ("job", "words"): ("state", list),
+    ("account", "quota"): ("limit", lambda value: [value["limit"]]),
+    ("account", "reading"): ("reading", list),
+}
+
+
+def is_understood(contract: Contract, rule: Rule) -> bool:
+    """Tell whether a contract has everything that a rule's fault names; words of other providers do no harm."""
+    what, names_in = _NAMED.get((rule.on, rule.do.name), ("", None))
+    if names_in is None:
+        return True
+    known = known_names({contract.provider: contract}, what) or ()
+    found = [name in known for name in names_in(rule.do.value)]
+    return any(found) if rule.do.name == "words" else all(found)
 
 
 def _is_in(names: frozenset[str] | None, name: str) -> bool:

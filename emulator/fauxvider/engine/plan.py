@@ -56,6 +56,8 @@ def _span(span: Span, draws: Iterator[int], scope: Scope, shape: Shape) -> int:
         return _spread(span.low, span.spread, next(draws))
     asked = whole(span.steps(scope)) if span.steps else None
     steps = max(0, asked if asked is not None else 1)
+    if span.strength is not None:
+        steps = _share(steps, span.strength(scope))
     if span.base_law or span.step_law:
         micros = _micros(span.base_law, shape) + steps * _micros(span.step_law, shape)
         return _spread(min(micros // 1000, _MAX_SPAN), span.spread, next(draws))
@@ -63,6 +65,13 @@ def _span(span: Span, draws: Iterator[int], scope: Scope, shape: Shape) -> int:
     if span.megapixels:
         work = work * shape.width * shape.height * max(1, shape.count) // 1_000_000
     return _spread(min(span.base + work, _MAX_SPAN), span.spread, next(draws))
+
+
+def _share(steps: int, strength: Any) -> int:
+    """Give how many steps an image-to-image run takes: rounded up, as the models do."""
+    if isinstance(strength, bool) or not isinstance(strength, _NUMBERS) or not 0 <= strength <= 1:
+        return steps
+    return steps - int(steps - steps * strength)
 
 
 def _micros(law: tuple[int, ...], shape: Shape) -> int:

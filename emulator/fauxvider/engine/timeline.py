@@ -36,6 +36,7 @@ class Life:
     is_reset: bool = False  # the client has set the rest of the record's life itself
     before_end: str = ""  # the canonical state that the end interrupted
     limits: tuple[int | None, ...] = ()  # a live run's deadlines: they count from what really happened
+    lost: tuple[tuple[int, State], ...] = ()  # marks of runs whose worker was lost, all before `began`
 
     @property
     def is_open(self) -> bool:
@@ -173,6 +174,7 @@ def _after(contract: Contract, life: Life, event: Event) -> Life:
             return life
         again = _run(contract, event.plan, event.at)
         again.retries, again.runs = life.retries + 1, life.runs
+        again.lost = (*life.lost, *(mark for mark in life.marks if mark[0] < event.at))
         return again
     if event.kind == "ttl":
         life.gone, life.is_reset = event.at + event.number, True
@@ -219,9 +221,11 @@ def _earlier(one: int | None, other: int) -> int:
 def snapshot_at(contract: Contract, life: Life, job: Job, moment: int) -> Snapshot:
     """Give the job as it is at `moment`; `failure` and `result` are left to the caller."""
     is_over, twist = moment >= life.ended, job.twist
-    state, started = (life.end if is_over else life.marks[0][1]), None
+    is_lost_run = moment < life.began and bool(life.lost)
+    marks = life.lost if is_lost_run else life.marks
+    state, started = (life.end if is_over else marks[0][1]), None
     regressed = _flickers(contract, life, job, moment) if twist is not None else None
-    for at, mark in life.marks:
+    for at, mark in marks:
         if at > moment:
             break
         if started is None and mark.canonical == "running" and at < life.ended + (not is_over):
@@ -244,12 +248,12 @@ def snapshot_at(contract: Contract, life: Life, job: Job, moment: int) -> Snapsh
         accepted=job.accepted,
         started=started,
         ended=ended,
-        queued_ms=None if started is None else started - life.began,
+        queued_ms=None if started is None else started - (job.accepted if is_lost_run else life.began),
         run_ms=None if started is None or ended is None else ended - started,
         total_ms=None if ended is None else ended - job.accepted,
         cost=job.price if is_over and state.canonical in contract.account.charge else None,
         seed=life.seed,
-        retries=life.retries or None,
+        retries=(life.retries - is_lost_run) or None,
         progress=progress,
         origin_state=life.before_end,
         failure_name=life.failure if is_over else "",

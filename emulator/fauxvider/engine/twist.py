@@ -86,7 +86,11 @@ def _fail(state: Twisted, fault: Fault) -> None:
 
 
 def _cancel(state: Twisted, fault: Fault) -> None:
-    state.events.append(Event(state.accepted + int(fault.value), "cancelled", name="provider"))
+    at = state.accepted + int(fault.value)
+    if "cancelled" in state.contract.ends:
+        state.events.append(Event(at, "cancelled", name="provider"))
+    else:  # a provider without a word for it fails the job
+        state.events.append(Event(at, "forced", name=state.contract.default_failure))
 
 
 def _moderate(state: Twisted, _fault: Fault) -> None:

@@ -137,6 +137,9 @@ class Receiver:
             return
         server, self._server, self._is_stopping = self._server, None, True
         server.close()
+        # A connection that was accepted just now becomes a peer within the loop's next turns.
+        for _ in range(5):
+            await asyncio.sleep(0)
         while peers := list(self._peers):
             tasks = [peer.task for peer in peers if peer.task is not None]
             for task in tasks:

@@ -10,7 +10,7 @@ from fauxvider.engine.outputs import sniff
 from fauxvider.engine.recipe import PictureFormat
 from fauxvider.errors import RenderError
 
-__all__ = ["black", "MAX_OUTPUT_SIDE", "MAX_SOURCE_PIXELS", "check_size", "decode", "encode", "fit"]
+__all__ = ["MAX_OUTPUT_SIDE", "MAX_SOURCE_PIXELS", "black", "check_size", "decode", "encode", "fit"]
 
 MAX_SOURCE_PIXELS = 32_000_000
 MAX_OUTPUT_SIDE = 4096

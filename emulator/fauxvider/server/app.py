@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from fauxvider.contract.model import Contract
 from fauxvider.gate import dump_json
 from fauxvider.server.spoil import send_spoiled
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
@@ -24,7 +23,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/json")
-_FORM = 65_536  # what a multipart form may add around its file
 
 
 class ProviderApp:
@@ -33,7 +31,6 @@ class ProviderApp:
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self._hosts = {host.encode("latin-1"): place for host, place in emulator.hosts.items()}
-        self._max_body = {name: _largest_body(file.resolve({})) for name, file in emulator.contracts.items()}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,7 +42,7 @@ class ProviderApp:
             await _send(send, place)
             return
         provider, origin, path, site = place
-        body, is_over = await _read(receive, self._max_body[provider.name])
+        body, is_over = await _read(receive, provider.compiled.max_body)
         request = Request(
             method=scope["method"],
             path=path,
@@ -97,11 +94,6 @@ class ProviderApp:
             return Reply(200, [_JSON], dump_json({"fauxvider": "providers", "providers": dict(providers)}))
         text = "no provider at this path; these are served"
         return Reply(404, [_JSON], dump_json({"error": text, "providers": dict(providers)}))
-
-
-def _largest_body(contract: Contract) -> int:
-    uploads = (contract.assets.max_size or 0) + _FORM if contract.assets else 0
-    return max(uploads, *(operation.max_body for operation in contract.operations.values()))
 
 
 async def _read(receive: Receive, limit: int) -> tuple[bytes, bool]:

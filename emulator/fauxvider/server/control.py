@@ -89,8 +89,7 @@ class _Control:
 
     async def make_world(self, request: Request) -> Response:
         given = {"seed": secrets.randbits(62), **await _body(request)}
-        contracts = {name: file.resolve({}) for name, file in self.emulator.contracts.items()}
-        options = read_options(given, contracts, defaults=self.emulator.defaults)
+        options = read_options(given, self.emulator.default_contracts, defaults=self.emulator.defaults)
         name = given.get("name", secrets.token_hex(16))
         self.emulator.make_world(name, options)
         return _answer(201, self.emulator.describe(name))
@@ -108,8 +107,8 @@ class _Control:
         return _answer(200, self.emulator.describe(_world(request)))
 
     async def clock(self, request: Request) -> Response:
-        clock = self.emulator.world(_world(request)).clock
-        return _answer(200, {"clock": clock.spec, "now": clock.now()})
+        world = self.emulator.world(_world(request))
+        return _answer(200, {"clock": world.clock.spec, "now": world.present()})
 
     async def advance(self, request: Request) -> Response:
         given = await _body(request)
@@ -120,7 +119,7 @@ class _Control:
             raise UsageError("one advance goes ten years at most")
         world = self.emulator.world(_world(request))
         happened = await world.advance(span)
-        return _answer(200, {"now": world.clock.now(), "happened": happened})
+        return _answer(200, {"now": world.present(), "happened": happened})
 
     async def jobs(self, request: Request) -> Response:
         return _answer(200, {"jobs": await self.emulator.jobs(_world(request))})

@@ -42,14 +42,18 @@ async def send_spoiled(scope: Message, receive: Receive, send: Send, reply: Repl
     _ON_THE_WIRE[fault.kind](wire, reply, fault)
 
 
+def _length(reply: Reply) -> int:
+    return len(reply.body) if reply.length is None else reply.length
+
+
 async def _send(send: Send, reply: Reply) -> None:
-    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    headers = [*reply.headers, (b"content-length", b"%d" % _length(reply))]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 
 
 async def _drip(send: Send, reply: Reply, seconds: float) -> None:
-    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    headers = [*reply.headers, (b"content-length", b"%d" % _length(reply))]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     size = max(1, -(-len(reply.body) // _PIECES))
     for at in range(0, len(reply.body), size):
@@ -87,13 +91,12 @@ def _close(wire: Wire, _reply: Reply, _fault: WireFault) -> None:
 
 
 def _truncate(wire: Wire, reply: Reply, fault: WireFault) -> None:
-    whole = len(reply.body)
-    wire.write_raw(_head(reply, length=whole) + reply.body[: int(whole * fault.share)])
+    wire.write_raw(_head(reply, length=_length(reply)) + reply.body[: int(len(reply.body) * fault.share)])
     wire.reset()
 
 
 def _wrong_length(wire: Wire, reply: Reply, _fault: WireFault) -> None:
-    wire.write_raw(_head(reply, length=len(reply.body) + 100) + reply.body)
+    wire.write_raw(_head(reply, length=_length(reply) + 100) + reply.body)
     wire.close()
 
 
@@ -103,7 +106,7 @@ def _garbage(wire: Wire, _reply: Reply, _fault: WireFault) -> None:
 
 
 def _half_close(wire: Wire, reply: Reply, _fault: WireFault) -> None:
-    wire.write_raw(_head(reply, length=len(reply.body)))
+    wire.write_raw(_head(reply, length=_length(reply)))
     wire.half_close()
 
 

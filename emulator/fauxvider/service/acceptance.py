@@ -17,13 +17,13 @@ from fauxvider.errors import FauxviderError
 from fauxvider.service import outputs, pictures
 from fauxvider.service.journal import address_shown
 from fauxvider.service.twisting import twist
-from fauxvider.service.wire import Rejection
+from fauxvider.service.wire import Rejection, Request
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Call, Provider
     from fauxvider.service.scopes import RequestScope
 
-__all__ = ["Prepared", "accept", "body_print", "draw_again", "prepare"]
+__all__ = ["Prepared", "accept", "body_print", "draw_again", "prepare", "request_print"]
 
 _NOTHING = Shape(0, 0, 0, "png")
 MAX_SIDE = 4096
@@ -163,7 +163,7 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
     mints = provider.mints(
         moment=call.moment, job=prepared.number, run=0, model=model.name, key=call.key, request=call.number
     )
-    call.fingerprint = call.fingerprint or body_print(call.request.body)
+    call.fingerprint = call.fingerprint or request_print(call.request)
     job = Job(
         id=str(getattr(mints, operation.id)),
         number=prepared.number,
@@ -222,6 +222,11 @@ def _write_down(provider: Provider, job: Job) -> None:
 def body_print(body: bytes) -> str:
     """Give a digest of a request body, in hex: equal intents have equal ones."""
     return blake2b(body, digest_size=8).hexdigest()
+
+
+def request_print(request: Request) -> str:
+    """Give the digest of a request's body as the client sent it."""
+    return request.fingerprint or body_print(request.body)
 
 
 def _address(provider: Provider, call: Call) -> str | None:

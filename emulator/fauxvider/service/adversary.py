@@ -122,15 +122,21 @@ def _name(fault: Fault) -> str:
 
 def _lose(plan: AttemptPlan, _fault: Fault) -> None:
     # A lost delivery: the provider believes that it was taken.
-    plan.instead, plan.is_lost = SendOutcome("http", 200), True
+    _instead(plan, SendOutcome("http", 200), is_lost=True)
 
 
 def _lose_attempt(plan: AttemptPlan, _fault: Fault) -> None:
-    plan.instead, plan.is_lost = SendOutcome("network", error="connection lost"), True
+    _instead(plan, SendOutcome("network", error="connection lost"), is_lost=True)
 
 
 def _answer(plan: AttemptPlan, fault: Fault) -> None:
-    plan.instead = SendOutcome("http", int(fault.value))
+    _instead(plan, SendOutcome("http", int(fault.value)), is_lost=False)
+
+
+def _instead(plan: AttemptPlan, outcome: SendOutcome, *, is_lost: bool) -> None:
+    """Send nothing; of several outcomes the first holds."""
+    if plan.instead is None:
+        plan.instead, plan.is_lost = outcome, is_lost
 
 
 def _tamper(plan: AttemptPlan, _fault: Fault) -> None:

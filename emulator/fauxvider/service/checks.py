@@ -10,7 +10,7 @@ from fauxvider.contract.templates import text_of
 from fauxvider.engine.plan import at_pointer
 from fauxvider.gate import JsonRefusedError, parse_json
 from fauxvider.service import references
-from fauxvider.service.acceptance import body_print, prepare
+from fauxvider.service.acceptance import prepare, request_print
 from fauxvider.service.wire import Rejection, Request, header_of
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ async def check_rate(provider: Provider, call: Call) -> Rejection | None:
     if not provider.limits:
         return None
     for name in call.operation.limits:
+        if name not in provider.limits:
+            continue
         limit = provider.contract.limits[name]
         caller = "|".join([_CALLER[part](call) if part in _CALLER else _path_part(call, part) for part in limit.per])
         verdict = await provider.store.take(limit, caller, call.moment, count=provider.limits[name])
@@ -173,7 +175,7 @@ async def check_idempotency(provider: Provider, call: Call) -> Rejection | None:
     record = await provider.store.record_by_intent(call.intent)
     if record is None or record.job.accepted + rules.window <= call.moment:
         return None
-    if record.job.fingerprint != body_print(call.request.body):
+    if record.job.fingerprint != request_print(call.request):
         return Rejection("conflict")
     call.replay = record
     return None

@@ -16,6 +16,7 @@ from fauxvider.service.scopes import model_scope
 __all__ = ["Compiled"]
 
 _MAX_QUOTES = 4096
+_FORM = 65_536  # what a multipart form may add around its file
 
 _OF_THE_JOB = frozenset(
     {"job", "body", "input", "param", "model", "mint", "output", "outputs", "path", "item", "states"}
@@ -44,6 +45,8 @@ class Compiled:
         ]
         self.hosts = {origin.host: name for name, origin in contract.origins.items()}
 
+        uploads = (contract.assets.max_size or 0) + _FORM if contract.assets else 0
+        self.max_body = max(uploads, *(operation.max_body for operation in contract.operations.values()))
         self.shows_cost = {name for name, operation in contract.operations.items() if self._shows_cost(operation)}
         self.quotes: dict[tuple[object, ...], tuple[Shape, Decimal]] = {}
         self.lasting = {name for name, operation in contract.operations.items() if self._lasts(operation)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from fauxvider.contract.model import Callbacks
@@ -16,6 +15,7 @@ from fauxvider.ports import SendOutcome
 from fauxvider.service.adversary import AttemptPlan, Message, attempt_plan, delivery_faults, spoil
 from fauxvider.service.encoding import header_pairs
 from fauxvider.service.journal import address_shown
+from fauxvider.service.recorder import message_print
 from fauxvider.service.world import Due
 
 if TYPE_CHECKING:
@@ -112,26 +112,32 @@ async def again(provider: Provider, job_id: str, delivery_id: str, moment: int) 
     """Send a delivery's bytes once more, outside its schedule: an old event replayed."""
     record = await provider.store.record(job_id)
     delivery = next((known for known in record.deliveries if known.id == delivery_id), None) if record else None
-    if record is not None and delivery is not None:
-        await _post(provider, record, delivery, len(delivery.attempts) + 1, moment, replayed=True)
+    if record is not None and delivery is not None and delivery.attempts:
+        last = delivery.attempts[-1]
+        await _post(provider, record, delivery, last.number, moment, replayed=last.at)
 
 
 async def _post(
-    provider: Provider, record: Record, delivery: Delivery, number: int, moment: int, *, replayed: bool = False
+    provider: Provider, record: Record, delivery: Delivery, number: int, moment: int, *, replayed: int | None = None
 ) -> Attempt:
-    """Send one POST (and its copies, if a scenario asks for some); give what the provider believes of it."""
+    """Send one POST (and its copies, if a scenario asks for some); give what the provider believes of it.
+
+    `replayed`: the moment of the attempt that is sent once more, head and all.
+    """
     callbacks, clock = _callbacks(provider), provider.clock
-    attempt_id, scope, secret = await _attempt_scope(provider, record, delivery, number, moment)
+    signed = moment if replayed is None else replayed
+    attempt_id, scope, secret = await _attempt_scope(provider, record, delivery, number, signed)
     message = Message(
         body=delivery.payload,
         headers=_headers(callbacks, scope),
         secret=secret,
         signature="good" if scope["signature"] is not None else "none",
     )
-    plan = attempt_plan(provider, record, delivery, number, replayed=replayed)
+    plan = attempt_plan(provider, record, delivery, number, replayed=replayed is not None)
     if plan is not None:
         await spoil(provider, message, plan, scope)
-    outcome = await _sent(provider, delivery, message, plan)
+    mark = f"{'attempt' if replayed is None else 'again'} {provider.name}/{delivery.id}"
+    outcome = await _outcome(provider, record, delivery, message, plan, mark)
     ended = moment if clock.is_virtual else max(moment, clock.now())
     if outcome.kind == "timeout" and clock.is_virtual:
         ended = moment + callbacks.timeout
@@ -151,10 +157,23 @@ async def _post(
     return made
 
 
-async def _sent(provider: Provider, delivery: Delivery, message: Message, plan: AttemptPlan | None) -> SendOutcome:
-    callbacks, clock = _callbacks(provider), provider.clock
+async def _outcome(
+    provider: Provider, record: Record, delivery: Delivery, message: Message, plan: AttemptPlan | None, mark: str
+) -> SendOutcome:
     if plan is not None and plan.instead is not None:
         return plan.instead
+    tape = provider.world.tape
+    known = None if tape is None else tape.sending(mark, record.job, message.body)
+    outcome = await (_sent(provider, delivery, message, plan) if known is None else known)
+    if tape is not None and known is None:
+        tape.sent(mark, outcome, message.body)
+    if plan is not None and plan.reset_after and outcome.kind == "http":
+        return SendOutcome("network", error="connection reset")
+    return outcome
+
+
+async def _sent(provider: Provider, delivery: Delivery, message: Message, plan: AttemptPlan | None) -> SendOutcome:
+    callbacks, clock = _callbacks(provider), provider.clock
     patience = max(clock.real_seconds(callbacks.timeout), provider.settings.patience_s)
     sender = provider.settings.sender
     if plan is not None and plan.drip and provider.settings.dripping is not None:
@@ -162,8 +181,6 @@ async def _sent(provider: Provider, delivery: Delivery, message: Message, plan: 
     outcome = SendOutcome("network", error="nothing was sent")
     for _ in range(1 + (plan.copies if plan is not None else 0)):
         outcome = await sender.send("POST", delivery.address, message.headers, message.body, timeout_s=patience)
-    if plan is not None and plan.reset_after and outcome.kind == "http":
-        return SendOutcome("network", error="connection reset")
     return outcome
 
 
@@ -185,7 +202,7 @@ def _write_down(
             provider.name, delivery.job_id, delivery.id, made.number, delivery.event, address_shown(delivery.address),
             "lost" if lost else made.kind, made.status, made.error, None if made.ended == made.at else made.ended,
             delivery.due, message.signature, plan.names if plan else "",
-            blake2b(message.body, digest_size=6).hexdigest(), plan.copies or None if plan else None,
+            message_print(message.body), plan.copies or None if plan else None,
         ),
     )  # fmt: skip
 

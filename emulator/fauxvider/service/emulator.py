@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from fauxvider.clock import make_clock
+from fauxvider.clock import HeldClock, RealClock, make_clock
 from fauxvider.contract.model import Contract
 from fauxvider.contract.parse import ContractFile
 from fauxvider.engine.facts import Event
 from fauxvider.engine.timeline import snapshot_at
 from fauxvider.errors import UnknownWorldError, UsageError
-from fauxvider.ports import Store
+from fauxvider.ports import Clock, Store
 from fauxvider.service import library
 from fauxvider.service.compiled import Compiled
+from fauxvider.service.contracts import DefaultContracts
 from fauxvider.service.deliveries import delivery_scopes
 from fauxvider.service.provider import Provider
+from fauxvider.service.recorder import Recorder, Tape
 from fauxvider.service.scopes import progress_of
-from fauxvider.service.settings import Settings
+from fauxvider.service.settings import DEFAULT_WORLD, Settings
 from fauxvider.service.world import World, WorldOptions
 from fauxvider.values import decimal_text
 
 __all__ = ["DEFAULT_WORLD", "Emulator"]
 
-DEFAULT_WORLD = "default"
 MAX_WORLDS = 100_000
 NOTES = ("processed", "saved", "failed", "gave_up", "believes")
 
@@ -46,27 +48,37 @@ class Emulator:
         self._worlds: dict[str, World] = {}
         settings.contract_of = lambda provider, choice: self.compiled(provider, choice).contract
         self.defaults = defaults or WorldOptions()
+        self.default_contracts = DefaultContracts(contracts)
         self.hosts = {
-            origin.host: (name, origin.name)
-            for name, contract in contracts.items()
-            for origin in contract.resolve({}).origins.values()
+            urlsplit(url).netloc: (name, origin)
+            for name, file in contracts.items()
+            for origin, url in file.origin_urls.items()
         }
         self.make_world(DEFAULT_WORLD, self.defaults)
 
     # --- worlds ---------------------------------------------------------------------------
 
-    def make_world(self, name: str, options: WorldOptions) -> World:
-        """Make a world (an existing one of that name is replaced)."""
+    def make_world(
+        self, name: str, options: WorldOptions, *, clock: Clock | None = None, tape: Tape | None = None
+    ) -> World:
+        """Make a world (an existing one of that name is replaced).
+
+        Clock and tape follow from the options, but for a world that is played from a capsule.
+        """
         if name not in self._worlds and len(self._worlds) >= MAX_WORLDS:
             raise UsageError(f"there are {MAX_WORLDS} worlds already; drop some with DELETE /worlds/NAME")
         for provider, choice in options.readings.items():
             self.compiled(provider, choice)
-        clock = make_clock(options.clock, start=options.now, step=options.step)
+        clock = clock or make_clock(options.clock, start=options.now, step=options.step)
         if self.settings.live is not None and clock.spec.startswith("scaled"):
             raise UsageError(f"real pipelines take real time: not the clock {clock.spec}, but real, manual or stepping")
+        # What really runs takes the time that it takes: no replay would repeat it.
+        if options.record and tape is None and (clock.is_virtual or self.settings.live is None):
+            clock = HeldClock(clock) if isinstance(clock, RealClock) else clock
+            tape = Recorder(clock)
         if old := self._worlds.get(name):
             old.close()
-        world = World(name, options=options, clock=clock, provide=self._provide)
+        world = World(name, options=options, clock=clock, provide=self._provide, tape=tape)
         self._worlds[name] = world
         return world
 
@@ -118,12 +130,25 @@ class Emulator:
 
     # --- what the control plane shows -----------------------------------------------------
 
+    def addresses(self, name: str) -> dict[str, dict[str, Any]]:
+        """Give each provider's addresses in a world, without asking any of them to be ready yet."""
+        found = {}
+        for provider, file in self.contracts.items():
+            first = next(iter(file.origin_urls))
+            base = self.settings.local_base(name, provider)
+            places = {
+                origin: base if origin == first else self.settings.local_base(name, provider, origin)
+                for origin in file.origin_urls
+            }
+            found[provider] = {"base_url": base, "origins": places}
+        return found
+
     def describe(self, name: str) -> dict[str, Any]:
         world = self.world(name)
         return {
             "world": world.name,
             "clock": world.clock.spec,
-            "now": world.clock.now(),
+            "now": world.present(),
             "seed": world.options.seed,
             "providers": {provider: self._place(world, provider) for provider in self.contracts},
         }
@@ -132,8 +157,7 @@ class Emulator:
         provider = world.provider(name)
         contract: Contract = provider.contract
         return {
-            "base_url": provider.base(contract.api.name, "local"),
-            "origins": {origin: provider.base(origin, "local") for origin in contract.origins},
+            **self.addresses(world.name)[name],
             "readings": dict(contract.choice),
             "contract": contract.digest,
             "balance": decimal_text(provider.balance),
@@ -158,7 +182,7 @@ class Emulator:
         record = await provider.store.record(job_id)
         if record is None:
             return None
-        life, moment = provider.life(record), provider.clock.now()
+        life, moment = provider.life(record), provider.world.present()
         snap = snapshot_at(provider.contract, life, record.job, moment)
         return {
             "provider": provider.name,
@@ -191,7 +215,7 @@ class Emulator:
 
     async def ledger(self, name: str) -> dict[str, Any]:
         world = self.world(name)
-        await world.settle_now()
+        await world.settle()
         accounts = {}
         for provider in world.used_providers.values():
             charges = await provider.store.charges()
@@ -231,6 +255,8 @@ class Emulator:
         if facts.get("said") not in NOTES:
             raise UsageError(f"a note's `said` is one of {', '.join(NOTES)}; not {facts.get('said')!r}")
         world = self.world(name)
+        if world.tape is not None:
+            world.tape.note(dict(facts))
         values = tuple(str(facts.get(key, ""))[:500] for key in known)
         world.journal.add(world.clock.now(), "note", known, values)
 
@@ -243,12 +269,14 @@ class Emulator:
             if failure and failure not in provider.contract.failures:
                 known = ", ".join(provider.contract.failures)
                 raise UsageError(f"the contract {provider.name} has no failure {failure!r} (it has: {known})")
+            if provider.world.tape is not None:
+                provider.world.tape.force(job_id, failure)
             await provider.add_event(record, Event(provider.clock.now(), "forced", name=failure))
             return await self._job(provider, job_id) or {}
         raise UsageError(f"there is no job {job_id!r} in the world {name!r}")
 
     async def settle_balance(self, name: str, provider: str) -> str:
-        await self.world(name).settle_now()
+        await self.world(name).settle()
         return decimal_text(self.world(name).provider(provider).balance)
 
 

@@ -94,10 +94,10 @@ async def _serve_output(
     if not life.succeeds or moment < life.ended or _is_swept(rule, life, moment):
         return _refuse(provider, rule, "url_unknown", moment)
     faults = record.job.twist.output if record.job.twist else {}
-    if moment < life.ended + faults.get("late", 0):
-        return _refuse(provider, rule, "url_unknown", moment)
     is_dead = "dies" in faults and moment > life.ended + faults["dies"]
-    if is_dead or (rule.signer == "opaque" and is_past(rule, since=life.ended, moment=moment)):
+    if moment < life.ended + faults.get("late", 0):
+        reply = _refuse(provider, rule, "url_unknown", moment)
+    elif is_dead or (rule.signer == "opaque" and is_past(rule, since=life.ended, moment=moment)):
         reply = _refuse(provider, rule, "url_expired", moment)
     else:
         data = await picture_bytes(provider, record, life, number)
@@ -118,10 +118,9 @@ def _spoiled(request: Request, data: bytes, media_type: str, faults: Mapping[str
     if "no_range" in faults:
         request.headers = [pair for pair in request.headers if pair[0] != b"range"]
     reply = _file_reply(request, data, str(faults.get("content_type", media_type)))
-    if "truncate" in faults:
-        reply.wire = WireFault("truncate", share=float(faults["truncate"]))
-    if "reset" in faults:
-        reply.wire = WireFault("reset")
+    cut = next((name for name in faults if name in ("truncate", "reset")), "")
+    if cut:
+        reply.wire = WireFault(cut, share=float(faults.get("truncate", 0)))
     return reply
 
 

@@ -55,11 +55,14 @@ _JOURNAL = (
 async def handle(provider: Provider, request: Request) -> Reply:
     """Answer one request. Never raises for what a client sends."""
     world = provider.world
+    mark = "" if world.tape is None else world.tape.request(provider.name, request)
     moment = await world.arrive()
     number = world.requests
-    filed = await _file(provider, request, moment) if provider.compiled.files.serves(request.origin) else None
+    filed = await _file(provider, request, moment, mark) if provider.compiled.files.serves(request.origin) else None
     reply, does, faults = filed or await _operate(provider, request, moment)
     leaks = "key" if filed and key_of(provider.contract.auth, request)[0] else ""
+    if world.tape is not None and (turn := world.tape.turn(mark)) is not None:
+        await turn
     ended = world.clock.now()
     world.journal.add(
         moment,
@@ -74,11 +77,16 @@ async def handle(provider: Provider, request: Request) -> Reply:
     return reply
 
 
-async def _file(provider: Provider, request: Request, moment: int) -> tuple[Reply, str, Sequence[Fault]] | None:
-    reply = await serve_file(provider, request, moment)
+async def _file(
+    provider: Provider, request: Request, moment: int, mark: str
+) -> tuple[Reply, str, Sequence[Fault]] | None:
+    is_file = provider.world.scripted is not None and any(provider.compiled.files.find(request.origin, request.path))
+    faults = await faults_of(provider, request, None, None) if is_file else ()
+    reply = (before(provider, None, faults) if faults else None) or await serve_file(provider, request, moment)
     if reply is None:
         return None
-    faults = faults_of(provider, request, None, None)
+    if faults and provider.world.tape is not None:
+        await provider.world.turn(f"{mark} file")  # the picture took its time, and a fault may ask for the moment
     return (await after(provider, reply, faults) if faults else reply), "file", faults
 
 
@@ -92,7 +100,7 @@ async def _operate(provider: Provider, request: Request, moment: int) -> tuple[R
     call = Call(request, operation, moment, provider.world.requests)
     faults: Sequence[Fault] = ()
     if provider.world.scripted is not None:
-        faults = faults_of(provider, request, operation, call)
+        faults = await faults_of(provider, request, operation, call)
         if operation.kind == "submit":
             move_account(provider, call)
     try:

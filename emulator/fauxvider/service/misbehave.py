@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["after", "before", "faults_of", "names_of"]
 
+_INSTEAD = ("refuse", "answer")
 _ON_THE_WIRE = ("drip", "garbage", "half_close")
 
 
-def faults_of(provider: Provider, request: Request, operation: Operation | None, call: Call | None) -> list[Fault]:
+async def faults_of(
+    provider: Provider, request: Request, operation: Operation | None, call: Call | None
+) -> list[Fault]:
     """Give the faults that this request meets."""
     scripted = provider.world.scripted
     if scripted is None or not scripted.has("request"):
@@ -31,10 +34,19 @@ def faults_of(provider: Provider, request: Request, operation: Operation | None,
         operation=operation.name if operation else "file",
         does=operation.kind if operation else "file",
         model=_model_name(provider, call),
-        job=0,
+        job=await _job_number(provider, call) if call and scripted.needs_job("request") else 0,
         body=_body(request) if scripted.needs_body("request") else None,
     )
     return scripted.due("request", thing, target=thing.operation)
+
+
+async def _job_number(provider: Provider, call: Call) -> int:
+    """Give the number of the job that a request names, if it names one that there is."""
+    template = call.operation.job
+    if template is None:
+        return 0
+    record = await provider.store.record(str(template({"path": call.request.params, "body": _body(call.request)})))
+    return record.job.number if record is not None else 0
 
 
 def _model_name(provider: Provider, call: Call | None) -> str:
@@ -55,8 +67,9 @@ def _body(request: Request) -> Any:
         return None
 
 
-def before(provider: Provider, call: Call, faults: Sequence[Fault]) -> Reply | None:
-    """Answer instead of the operation, if a fault says so."""
+def before(provider: Provider, call: Call | None, faults: Sequence[Fault]) -> Reply | None:
+    """Answer instead of the operation (without a call: instead of a file), if a fault says so."""
+    operation = call.operation.name if call else "file"
     for fault in faults:
         if fault.name == "refuse":
             span = fault.extra.get("retry_after")
@@ -64,9 +77,11 @@ def before(provider: Provider, call: Call, faults: Sequence[Fault]) -> Reply | N
             reply = provider.refuse(call, Rejection(str(fault.value), extra))
             if span is not None and not any(name == b"retry-after" for name, _ in reply.headers):
                 reply.headers.append((b"retry-after", b"%d" % -(-span // 1000)))
+                reply.retry_after = -(-span // 1000)
+            reply.operation = operation
             return reply
         if fault.name == "answer":
-            return _given(fault.value, call.operation.name)
+            return _given(fault.value, operation)
     return None
 
 
@@ -75,22 +90,27 @@ def _given(answer: Any, operation: str) -> Reply:
         (str(name).lower().encode("latin-1"), str(value).encode("latin-1", "replace"))
         for name, value in answer.get("headers", {}).items()
     ]
-    named = {name for name, _ in headers}
+    named = dict(headers)
+    wait = named.get(b"retry-after", b"")
     if "text" in answer:
         body, kind = str(answer["text"]).encode(), b"text/html" if "<" in str(answer["text"]) else b"text/plain"
     else:
         body, kind = (dump_json(answer["body"]) if "body" in answer else b""), b"application/json"
     if b"content-type" not in named and body:
         headers.append((b"content-type", kind))
-    return Reply(int(answer.get("status", 200)), headers, body, operation)
+    seconds = int(wait) if wait.isdigit() else None
+    return Reply(int(answer.get("status", 200)), headers, body, operation, retry_after=seconds)
 
 
 async def after(provider: Provider, reply: Reply, faults: Sequence[Fault]) -> Reply:
-    """Do to a finished answer what the faults say; the operation has had its effect."""
+    """Do to a finished answer what the faults say; the operation has had its effect. It is spoiled once."""
+    is_spoiled = False
     for fault in faults:
         if fault.name == "slow":
             until = provider.clock.now() + int(fault.value)
             await provider.world.wait(until, provider=provider.name, job=f"request {provider.world.requests}")
+        elif is_spoiled or fault.name in _INSTEAD:
+            continue
         elif fault.name == "lose" and not isinstance(fault.value, str):
             lost = _given(fault.value, reply.operation)
             lost.job, lost.key = reply.job, reply.key
@@ -101,6 +121,7 @@ async def after(provider: Provider, reply: Reply, faults: Sequence[Fault]) -> Re
         elif fault.name in _ON_THE_WIRE:
             reply = _copy(reply)
             reply.wire = WireFault(fault.name, int(fault.value) if fault.name == "drip" else 0)
+        is_spoiled = is_spoiled or fault.name != "slow"
     return reply
 
 

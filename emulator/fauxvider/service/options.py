@@ -16,7 +16,7 @@ from fauxvider.values import parse_moment, parse_money
 
 __all__ = ["read_options"]
 
-_NAMES = ("name", "seed", "clock", "now", "step", "readings", "keys", "balances", "limits", "scenario")
+_NAMES = ("name", "seed", "clock", "now", "step", "readings", "keys", "balances", "limits", "scenario", "record")
 _MAX_NAME = 64
 _KEY_STATES = ("active", "deleted", "inactive", "unfunded")
 
@@ -44,6 +44,7 @@ def read_options(
         balances=_balances(given["balances"], contracts) if "balances" in given else defaults.balances,
         limits=_limits(given["limits"]) if "limits" in given else defaults.limits,
         scenario=scenario,
+        record=_truth("record", given.get("record", defaults.record)),
     )
 
 
@@ -71,6 +72,12 @@ def _seed(value: Any) -> int:
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise UsageError(f"{name} {value!r} is not a text")
+    return value
+
+
+def _truth(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} {value!r} is not true or false")
     return value
 
 

@@ -13,7 +13,6 @@ from fauxvider.engine.outputs import sniff
 from fauxvider.engine.plan import whole
 from fauxvider.engine.recipe import Recipe, SourceImage
 from fauxvider.engine.timeline import Life
-from fauxvider.renderers.codec import black
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Provider
@@ -144,6 +143,8 @@ async def picture_bytes(provider: Provider, record: Record, life: Life, number: 
     """Give a finished picture: from the cache, else rendered beside the event loop."""
     job, live = record.job, provider.settings.live
     if job.twist is not None and job.twist.output.get("black"):
+        from fauxvider.renderers.codec import black
+
         recipe = await recipe_of(provider, record, life, number)
         return black((recipe.width, recipe.height), recipe.format, recipe.quality)
     key = picture_key(provider, job, life.runs, number)

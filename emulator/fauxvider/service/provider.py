@@ -103,10 +103,8 @@ class Provider:
         """Give an origin's base URL: the provider's own for `real`, else this server's."""
         if site == "real":
             return self.contract.origins[origin].url
-        root = self.settings.base_url
-        if self.world.name != "default":
-            root = f"{root}/w/{self.world.name}"
-        return f"{root}/{self.name}" if origin == self.contract.api.name else f"{root}/{self.name}/~{origin}"
+        is_api = origin == self.contract.api.name
+        return self.settings.local_base(self.world.name, self.name, "" if is_api else origin)
 
     # --- scopes ---------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fauxvider.contract.model import AssetRules
 from fauxvider.gate import dump_json
 from fauxvider.service import library, pictures
-from fauxvider.service.acceptance import body_print
+from fauxvider.service.acceptance import request_print
 from fauxvider.service.wire import Rejection
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def check(provider: Provider, call: Call) -> Rejection | None:
             issue = {"text": f"there is no asset {value}", "value": value, "keyword": "asset", "loc": ["body"]}
             return Rejection("asset_unknown", {"asked": value, "issue": issue, "issues": [issue]})
     if rules.store_inline and b'"data:' in call.request.body:
-        call.fingerprint = body_print(call.request.body)  # of what the client sent
+        call.fingerprint = request_print(call.request)  # of what the client sent
         call.body = await _stored(provider, call, call.body)
         call.request.body = dump_json(call.body)
         call.input = call.body

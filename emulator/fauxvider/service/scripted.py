@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fauxvider.engine.faults import Thing, fits
+from fauxvider.engine.faults import Thing, fits, is_understood
 from fauxvider.scenario.model import Fault, Rule, Scenario, Stage
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Scripted:
             stage: scenario.stage(stage) for stage in ("request", "job", "output", "delivery", "attempt", "account")
         }
         self._seen: Counter[int] = Counter()
+        self._understood: dict[tuple[int, str], bool] = {}
         self.effects: Counter[int] = Counter()
         self.deliveries: dict[str, list[Fault]] = {}  # what waits for a delivery's first attempt
         self.held: list[tuple[int, Callable[[], None]]] = []  # deliveries that wait for others to overtake them
@@ -34,6 +35,9 @@ class Scripted:
 
     def needs_body(self, stage: Stage) -> bool:
         return any(rule.when.inputs for rule in self._stages[stage])
+
+    def needs_job(self, stage: Stage) -> bool:
+        return any(rule.when.job is not None for rule in self._stages[stage])
 
     def due(
         self,
@@ -60,10 +64,20 @@ class Scripted:
     def _is_due(self, rule: Rule, thing: Thing) -> bool:
         if self.scenario.provider not in (None, thing.provider) or not fits(rule.when, thing):
             return False
+        if not self._is_understood(rule, thing.provider):
+            return False
         self._seen[rule.number] += 1
         if rule.when.nth is not None and not rule.when.nth.includes(self._seen[rule.number]):
             return False
         return rule.times is None or self.effects[rule.number] < rule.times
+
+    def _is_understood(self, rule: Rule, provider: str) -> bool:
+        """Tell whether a provider has what a rule names: one may hold for some of the providers alone."""
+        known = self._understood.get((rule.number, provider))
+        if known is None:
+            contract = self._world.provider(provider).contract
+            known = self._understood[rule.number, provider] = is_understood(contract, rule)
+        return known
 
     def _note(self, rule: Rule, thing: Thing, target: str) -> None:
         self.effects[rule.number] += 1

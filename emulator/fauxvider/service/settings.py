@@ -16,7 +16,9 @@ from fauxvider.service.cache import ByteCache
 if TYPE_CHECKING:
     from fauxvider.service.live import LiveRuns
 
-__all__ = ["Settings"]
+__all__ = ["DEFAULT_WORLD", "Settings"]
+
+DEFAULT_WORLD = "default"
 
 Fetch = Callable[[str], Awaitable[bytes | None]]
 Make = Callable[[Recipe], Awaitable[bytes]]
@@ -38,6 +40,11 @@ class Settings:
     dripping: Callable[[float], Sender] | None = None  # a sender whose body takes that many real seconds
     patience_s: float = 2.0  # least real time that a receiver gets on a clock that runs fast
     _making: dict[Hashable, asyncio.Future[bytes]] = field(default_factory=dict)
+
+    def local_base(self, world: str, provider: str, origin: str = "") -> str:
+        """Give the address here of a provider's API, or of another origin of it, in a world."""
+        root = self.base_url if world == DEFAULT_WORLD else f"{self.base_url}/w/{world}"
+        return f"{root}/{provider}/~{origin}" if origin else f"{root}/{provider}"
 
     async def rendered(
         self, key: Hashable, recipe: Callable[[], Awaitable[Recipe]], *, make: Make | None = None

@@ -24,6 +24,7 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     disconnected: Callable[[], Awaitable[Any]] | None = None  # returns when the client is gone
     over_size: bool = False  # the body was cut off: it passed every limit
+    fingerprint: str = ""  # of the body, where that stands in for another one (a replay)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fauxvider.clock import HeldClock
 from fauxvider.engine.agenda import Agenda
 from fauxvider.engine.facts import ApiKey
 from fauxvider.engine.minting import Mint
@@ -19,6 +20,7 @@ from fauxvider.errors import UsageError
 from fauxvider.ports import Clock
 from fauxvider.scenario.model import NO_SCENARIO, Scenario
 from fauxvider.service.journal import Journal, fingerprint
+from fauxvider.service.recorder import Tape
 from fauxvider.service.scripted import Scripted
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class WorldOptions:
     balances: Mapping[str, Decimal] = field(default_factory=dict)  # by provider
     limits: Decimal | None = Decimal(1)  # factor on every limit; None is off
     scenario: Scenario = NO_SCENARIO
+    record: bool = False  # keep what comes from outside, for a capsule
 
 
 class Due(NamedTuple):
@@ -56,11 +59,18 @@ class World:
     """Everything of one test: nothing in it is known in another world."""
 
     def __init__(
-        self, name: str, *, options: WorldOptions, clock: Clock, provide: Callable[[World, str], Provider]
+        self,
+        name: str,
+        *,
+        options: WorldOptions,
+        clock: Clock,
+        provide: Callable[[World, str], Provider],
+        tape: Tape | None = None,
     ) -> None:
         self.name = name
         self.options = options
         self.clock = clock
+        self.tape = tape
         self.began = clock.now()
         self.mint = Mint(options.seed)
         self.keys = {key.key: key for key in options.keys}
@@ -69,6 +79,7 @@ class World:
         self.salt = name.encode()[:64] or b"-"
         self.requests = 0
         self.closed = False
+        self.prints: Mapping[str, str] = {}  # of secrets that stand in for others (a replay)
         self._prints: dict[str, str] = {}
         self._provide = provide
         self._providers: dict[str, Provider] = {}
@@ -86,7 +97,7 @@ class World:
         if known is None:
             if len(self._prints) > 1000:
                 self._prints.clear()
-            known = self._prints[secret] = fingerprint(secret, self.salt)
+            known = self._prints[secret] = self.prints.get(secret) or fingerprint(secret, self.salt)
         return known
 
     def provider(self, name: str) -> Provider:
@@ -109,7 +120,7 @@ class World:
         """Begin a provider request: move a stepping clock, settle what is due, give the moment."""
         self.requests += 1
         if self.clock.step and not self._advancing:
-            await self.advance(self.clock.step)
+            await self._advance(self.clock.step)
         now = self.clock.now()
         due = self._agenda.next_due()
         if due is not None and due <= now:
@@ -123,6 +134,14 @@ class World:
         """
         if not self.clock.is_virtual:
             raise UsageError(f"the clock {self.clock.spec} moves by itself; only manual and stepping clocks advance")
+        if self.tape is None:
+            return await self._advance(span)
+        mark = self.tape.advance(span)
+        happened = await self._advance(span)
+        await self.turn(mark)
+        return happened
+
+    async def _advance(self, span: int) -> list[dict[str, Any]]:
         before = self.journal.total
         async with self._lock:
             self._advancing = True
@@ -139,6 +158,23 @@ class World:
             await asyncio.sleep(0)
         fresh = self.journal.total - before
         return list(self.journal.entries())[-fresh:] if fresh else []
+
+    async def turn(self, mark: str) -> None:
+        """Say that what has this mark on the tape goes on."""
+        if self.tape is not None and (turn := self.tape.turn(mark)) is not None:
+            await turn
+
+    def present(self) -> int:
+        """Give the world's moment for who looks at it from outside."""
+        return self.clock.present() if isinstance(self.clock, HeldClock) else self.clock.now()
+
+    async def settle(self, *, send: bool = False) -> None:
+        """Run what is due, by itself or for who looks at the world from outside."""
+        due = self._agenda.next_due()
+        if due is not None and due <= self.present():
+            if self.tape is not None:
+                self.tape.settle()
+            await self.settle_now(send=send)
 
     async def settle_now(self, *, send: bool = False) -> None:
         """Run what is due at this moment; a virtual clock keeps its callbacks for `advance` unless told to `send`."""
@@ -170,6 +206,8 @@ class World:
 
     async def _attempt(self, due: Due, moment: int) -> None:
         provider = self.provider(due.provider)
+        if self.tape is not None and not self.clock.is_virtual:
+            await self.turn(f"{due.kind} {due.provider}/{due.delivery}")
         if due.kind == "again":
             await provider.again(due.job, due.delivery, moment)
         else:
@@ -181,7 +219,7 @@ class World:
         A stepping clock jumps there; a manual clock waits until it is moved.
         """
         if self.clock.step and not self._advancing:
-            await self.advance(max(0, until - self.clock.now()))
+            await self._advance(max(0, until - self.clock.now()))
             return until
         if self.clock.step:
             return until  # asked from inside a callback: time cannot move further while that one runs
@@ -226,7 +264,7 @@ class World:
             return
         if self._timer is not None:
             self._timer.cancel()
-        delay = self.clock.real_seconds(max(0, due - self.clock.now()))
+        delay = self.clock.real_seconds(max(0, due - self.present()))
         self._timer_due = due
         # One ms late at most, never early: the loop's clock is coarser than ours.
         self._timer = asyncio.get_running_loop().call_later(delay + 0.001, self._ring)
@@ -236,5 +274,5 @@ class World:
         self.spawn(self._ring_due())
 
     async def _ring_due(self) -> None:
-        await self._run_due(self.clock.now(), send=True)
+        await self.settle(send=True)
         self._arm()

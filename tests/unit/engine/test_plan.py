@@ -125,6 +125,30 @@ def test_work_without_steps_is_one_step() -> None:
     assert draw(with_span(Span("work", base=300, per_step=130))).phases == (430,)
 
 
+@pytest.mark.parametrize(
+    ("shape", "wanted"),
+    [
+        (Shape(1000, 1000, 1, "png"), 1 + 20 + 300 + 10 * (2 + 30 + 400) // 1000),
+        (Shape(2000, 1000, 1, "png"), 1 + 40 + 1200 + 10 * (2 + 60 + 1600) // 1000),
+        (Shape(1000, 1000, 3, "png"), 1 + 60 + 900 + 10 * (2 + 90 + 1200) // 1000),
+        (Shape(0, 0, 0, "png"), 1),
+    ],
+)
+def test_a_law_in_parts_grows_with_each_picture(shape: Shape, wanted: int) -> None:
+    # The steps' law in millionths here, so that both can be read off.
+    span = Span("work", steps=STEPS, base_law=(1000, 20_000, 300_000), step_law=(2, 30, 400))
+    assert draw(with_span(span), param={"steps": 10}, shape=shape).phases == (wanted,)
+
+
+@pytest.mark.parametrize(
+    ("strength", "steps"),
+    [(0.85, 24), (Decimal("0.85"), 24), (1, 28), (0, 0), (0.01, 1), (None, 28), ("x", 28), (True, 28), (1.5, 28)],
+)
+def test_strength_runs_a_share_of_the_steps(strength: Any, steps: int) -> None:
+    span = Span("work", per_step=1, steps=STEPS, strength=compile_template("{param.strength}", views={}))
+    assert draw(with_span(span), param={"steps": 28, "strength": strength}).phases == (steps,)
+
+
 def test_a_model_has_its_own_timing() -> None:
     model = replace(DEV, timing={"IN_PROGRESS": Span("fixed", low=77)})
     assert draw(model=model).phases[1] == 77

@@ -13,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from fauxvider.engine.facts import Shape
+from fauxvider.engine.minting import Mint
+from fauxvider.engine.plan import draw_plan
 from fauxvider.engine.recipe import Recipe, SourceImage
 from fauxvider.errors import RenderError
 from fauxvider.renderers.codec import encode
@@ -36,6 +39,7 @@ from fauxvider.renderers.diffusers.protocol import (
 )
 from fauxvider.renderers.diffusers.results import Results
 from fauxvider.renderers.synthetic import read_metadata
+from support.acme import changed_acme
 
 RECIPE = Recipe(
     provider="acme",
@@ -220,22 +224,41 @@ def test_kept_pictures_belong_to_one_model_and_damage_is_noticed(tmp_path: Path)
         kept.check()
 
 
-@given(st.floats(0, 5000), st.floats(0.5, 500), st.booleans())
-def test_a_law_is_found_again_from_its_own_times(base: float, per_step: float, megapixels: bool) -> None:
-    law = Fit(base, per_step, megapixels, 0, 0, 0, 0)
-    blank = [Sample(side, side, steps, None, 1.0) for side in (256, 512, 1024) for steps in (1, 4, 28)]
-    samples = [replace(sample, execution_ms=max(1e-6, law.at(sample))) for sample in blank]
+PARTS = st.one_of(st.just(0.0), st.floats(1, 2000))
+
+
+@given(st.tuples(PARTS, PARTS, PARTS), st.tuples(st.floats(0.5, 500), PARTS, PARTS))
+def test_a_law_says_its_own_times_again(base: tuple[float, ...], per_step: tuple[float, ...]) -> None:
+    law = Fit(base, per_step)
+    blank = [Sample(side, side, steps, None, 1.0) for side in (256, 512, 768, 1024) for steps in (1, 4, 12, 28)]
+    samples = [replace(sample, execution_ms=law.at(sample)) for sample in blank]
     found = fit(samples)
-    assert found.megapixels is megapixels
-    assert found.base_ms == pytest.approx(base, rel=1e-4, abs=1e-3)
-    assert found.per_step_ms == pytest.approx(per_step, rel=1e-4)
-    assert found.worst < 0.01 or base < 1
-    assert "steps" in report("flux", samples, found)
+    assert found.typical < 0.004
+    assert min(*found.base, *found.per_step) >= 0
+    assert sum(map(bool, found.base + found.per_step)) <= sum(map(bool, base + per_step))
+    assert "error" in report("flux", samples, found)
 
 
-def test_a_fit_needs_different_amounts_of_work_and_has_no_negative_base() -> None:
+def test_a_fit_needs_different_amounts_of_work_and_has_no_negative_part() -> None:
     with pytest.raises(RenderError, match="different amounts"):
         fit([Sample(64, 64, 4, None, 10.0)] * 3)
-    found = fit([Sample(64, 64, steps, None, time) for steps, time in ((10, 5.0), (20, 30.0), (30, 55.0))])
-    assert found.base_ms == 0
-    assert found.timing()["work"] == {"base": "0ms", "per_step": f"{round(found.per_step_ms)}ms"} or found.megapixels
+    found = fit([Sample(1000, 1000, steps, None, time) for steps, time in ((10, 5.0), (20, 30.0), (30, 55.0))])
+    assert found.base == (0, 0, 0)
+    assert found.per_step[1:] == (0, 0)
+    assert found.per_step[0] > 0
+
+
+def test_a_law_means_the_same_in_a_contract() -> None:
+    law = Fit((12.5, 0, 310.25), (1.125, 16, 0))
+    work = law.work()
+    assert work == {"base": ["12.5ms", "0ms", "310.25ms"], "per_step": ["1.125ms", "16ms"]}
+    assert Fit((7, 0, 0), (0, 0, 0)).work() == {"base": "7ms", "per_step": "0ms"}
+    text = f'work: {json.dumps(work)[:-1]}, steps: "{{param.num_inference_steps}}"}}'
+    old = 'work: {base: 300ms, per_step: 130ms, steps: "{param.num_inference_steps}", megapixels: true}, spread: 0.1'
+    contract = changed_acme(old, text).resolve({})
+    span = contract.models["dev"].timing["IN_PROGRESS"]
+    for side, steps in ((512, 4), (1024, 28), (1536, 50)):
+        shape, scope = Shape(side, side, 1, "png"), {"param": {"num_inference_steps": steps}}
+        plan = draw_plan(contract, contract.models["dev"], mint=Mint(1), parts=(1,), scope=scope, shape=shape, body={})
+        assert plan.phases[1] == int(law.at(Sample(side, side, steps, None, 0.0)))
+    assert span.strength is None

@@ -1,9 +1,14 @@
-"""Measure a machine's renderer and fit the contract's timing law, ``base + per_step x steps (x megapixels)``."""
+"""Measure a machine's renderer and fit the contract's timing law: what any picture takes, and each step.
+
+Both grow with the picture: a part for any picture, a part for each megapixel and, because attention
+looks at every pair of places, a part for each square megapixel.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations, product
 from statistics import fmean
 
 from fauxvider.engine.recipe import Recipe, SourceImage
@@ -12,7 +17,7 @@ from fauxvider.renderers.diffusers.handle import DiffusersRenderer
 from fauxvider.renderers.diffusers.parameters import PIPELINES
 from fauxvider.renderers.diffusers.protocol import Failed
 
-__all__ = ["Fit", "Grid", "Sample", "fit", "measure", "report"]
+__all__ = ["Fit", "Grid", "Sample", "cells", "fit", "measure", "report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +48,35 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The law, in milliseconds, and how far it is from what was measured."""
+    """The law, in milliseconds (for any picture, a megapixel, a square megapixel), and how far off it is."""
 
-    base_ms: float
-    per_step_ms: float
-    megapixels: bool
-    rms_ms: float
-    typical: float  # root mean square of the errors, as shares of the measured times
-    worst: float  # the largest of these shares
-    samples: int
+    base: tuple[float, ...]
+    per_step: tuple[float, ...]
+    rms_ms: float = 0.0
+    typical: float = 0.0  # root mean square of the errors, as shares of the measured times
+    worst: float = 0.0  # the largest of these shares
+    samples: int = 0
 
     def at(self, sample: Sample) -> float:
         """Give the time that the law says, in ms."""
-        return self.base_ms + self.per_step_ms * _work(sample, by_size=self.megapixels)
+        base, step = (_grown(law, sample.megapixels) for law in (self.base, self.per_step))
+        return base + step * sample.steps
 
-    def timing(self) -> dict[str, object]:
-        """Give the law as a contract's ``timing`` entry, without its ``steps`` template."""
-        work: dict[str, object] = {"base": f"{round(self.base_ms)}ms", "per_step": f"{round(self.per_step_ms)}ms"}
-        return {"work": {**work, "megapixels": True} if self.megapixels else work}
+    def work(self) -> dict[str, object]:
+        """Give the law as the `work` of a contract's span, without its `steps` template."""
+        return {"base": _spans(self.base), "per_step": _spans(self.per_step)}
+
+
+def _grown(law: Sequence[float], megapixels: float) -> float:
+    return sum(part * megapixels**power for power, part in enumerate(law))
+
+
+def _spans(law: Sequence[float]) -> str | list[str]:
+    """Write parts as a contract has them: thousandths of a ms at the finest, zeros at the end left out."""
+    texts = [f"{part:.3f}".rstrip("0").rstrip(".") + "ms" for part in law]
+    while len(texts) > 1 and texts[-1] == "0ms":
+        texts.pop()
+    return texts[0] if len(texts) == 1 else texts
 
 
 async def measure(
@@ -72,16 +88,19 @@ async def measure(
 ) -> list[Sample]:
     """Run the grid through one pipeline. Raises RenderError when a picture cannot be made."""
     grid = grid or Grid()
-    strengths: Sequence[float | None] = grid.strengths if PIPELINES[pipeline].strength else (None,)
     samples = []
-    for width, height in grid.sizes:
-        for steps in grid.steps:
-            for strength in strengths:
-                sample = await _best(renderer, _recipe(pipeline, width, height, steps, strength), grid.repeats)
-                samples.append(sample)
-                if on_sample is not None:
-                    on_sample(sample)
+    for (width, height), steps, strength in cells(pipeline, grid):
+        sample = await _best(renderer, _recipe(pipeline, width, height, steps, strength), grid.repeats)
+        samples.append(sample)
+        if on_sample is not None:
+            on_sample(sample)
     return samples
+
+
+def cells(pipeline: str, grid: Grid) -> list[tuple[tuple[int, int], int, float | None]]:
+    """List what is measured of one pipeline: size, steps asked for, strength."""
+    strengths: Sequence[float | None] = grid.strengths if PIPELINES[pipeline].strength else (None,)
+    return list(product(grid.sizes, grid.steps, strengths))
 
 
 async def _best(renderer: DiffusersRenderer, recipe: Recipe, repeats: int) -> Sample:
@@ -119,32 +138,50 @@ def _recipe(pipeline: str, width: int, height: int, steps: int, strength: float 
 
 
 def fit(samples: Sequence[Sample]) -> Fit:
-    """Fit both laws by least squares of relative errors, with and without megapixels, and give the closer one.
+    """Fit the law by least squares of relative errors: of all that come close to the best, the shortest.
 
-    Raises RenderError when the samples do not tell base from steps.
+    Raises RenderError when the samples do not tell one thing from another.
     """
-    fits = [found for by_size in (False, True) if (found := _fit(samples, by_size=by_size))]
-    if not fits:
+    if len({(sample.steps, sample.megapixels) for sample in samples}) < 2:
         raise RenderError("a fit needs samples with at least two different amounts of work")
-    return min(fits, key=lambda found: found.typical)
+    fits = [(_length(terms), law) for terms in _choices() if (law := _fit(samples, terms)) is not None]
+    best = min(law.typical for _, law in fits)
+    close = [(length, law) for length, law in fits if law.typical <= max(1.15 * best, best + 0.003)]
+    return min(close, key=lambda found: (found[0], found[1].typical))[1]
 
 
-def _fit(samples: Sequence[Sample], *, by_size: bool) -> Fit | None:
-    works = [_work(sample, by_size=by_size) for sample in samples]
-    if len(set(works)) < 2:
+def _length(terms: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Compare laws: by their number of terms, and then by how fast they grow."""
+    return len(terms), sum(power for _, power in terms)
+
+
+_POWERS = 3
+_TERMS = tuple((part, power) for part in range(2) for power in range(_POWERS))  # of base, of a step
+
+
+def _choices() -> Iterable[tuple[tuple[int, int], ...]]:
+    for count in range(1, len(_TERMS) + 1):
+        yield from combinations(_TERMS, count)
+
+
+def _fit(samples: Sequence[Sample], terms: Sequence[tuple[int, int]]) -> Fit | None:
+    """Fit these terms alone; None when the samples cannot tell them apart, or one comes out negative."""
+    # Divided by the measured times, errors are relative: or the largest pictures alone would decide.
+    rows = [
+        [sample.megapixels**power * (sample.steps if part else 1) / sample.execution_ms for part, power in terms]
+        for sample in samples
+    ]
+    found = _least_squares(rows)
+    if found is None or min(found) < 0:
         return None
-    times = [sample.execution_ms for sample in samples]
-    # Relative errors: or the largest pictures alone would decide.
-    weights = [1 / (time * time) for time in times]
-    base, slope = _line(works, times, weights)
-    if base < 0:  # a span cannot be negative: the best line through 0
-        base, slope = 0.0, _sum(weights, works, times) / _sum(weights, works, works)
-    errors = [base + slope * work - time for work, time in zip(works, times, strict=True)]
-    shares = [abs(error) / time for error, time in zip(errors, times, strict=True)]
-    return Fit(
-        base_ms=base,
-        per_step_ms=slope,
-        megapixels=by_size,
+    laws = [[0.0] * _POWERS, [0.0] * _POWERS]
+    for (part, power), value in zip(terms, found, strict=True):
+        laws[part][power] = value
+    law = Fit(tuple(laws[0]), tuple(laws[1]))
+    errors = [law.at(sample) - sample.execution_ms for sample in samples]
+    shares = [abs(error) / sample.execution_ms for error, sample in zip(errors, samples, strict=True)]
+    return replace(
+        law,
         rms_ms=fmean(error * error for error in errors) ** 0.5,
         typical=fmean(share * share for share in shares) ** 0.5,
         worst=max(shares),
@@ -152,25 +189,32 @@ def _fit(samples: Sequence[Sample], *, by_size: bool) -> Fit | None:
     )
 
 
-def _line(xs: Sequence[float], ys: Sequence[float], weights: Sequence[float]) -> tuple[float, float]:
-    whole = sum(weights)
-    middle_x, middle_y = (sum(w * v for w, v in zip(weights, values, strict=True)) / whole for values in (xs, ys))
-    away = [x - middle_x for x in xs]
-    slope = _sum(weights, away, [y - middle_y for y in ys]) / _sum(weights, away, away)
-    return middle_y - slope * middle_x, slope
+def _least_squares(rows: Sequence[Sequence[float]]) -> list[float] | None:
+    """Give the weights that bring every row closest to 1, by the normal equations."""
+    scale = [max(column) for column in zip(*rows, strict=True)]
+    scaled = [[value / most for value, most in zip(row, scale, strict=True)] for row in rows]
+    columns = list(zip(*scaled, strict=True))
+    table = [[_dot(one, other) for other in columns] + [sum(one)] for one in columns]
+    size = len(table)
+    for at in range(size):
+        pivot = max(range(at, size), key=lambda row: abs(table[row][at]))
+        table[at], table[pivot] = table[pivot], table[at]
+        if abs(table[at][at]) < 1e-9:
+            return None
+        for row in range(size):
+            if row != at:
+                factor = table[row][at] / table[at][at]
+                table[row] = [value - factor * top for value, top in zip(table[row], table[at], strict=True)]
+    return [table[at][size] / table[at][at] / scale[at] for at in range(size)]
 
 
-def _sum(weights: Sequence[float], xs: Sequence[float], ys: Sequence[float]) -> float:
-    return sum(w * x * y for w, x, y in zip(weights, xs, ys, strict=True))
+def _dot(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-def _work(sample: Sample, *, by_size: bool) -> float:
-    return sample.steps * (sample.megapixels if by_size else 1.0)
-
-
-def report(pipeline: str, samples: Iterable[Sample], law: Fit) -> str:
+def report(name: str, samples: Iterable[Sample], law: Fit) -> str:
     """Show what was measured beside what the law says, and the law itself."""
-    lines = [f"{pipeline}: measured and fitted, ms", "      size  steps  strength  measured    fitted   error"]
+    lines = [f"{name}: measured and fitted, ms", "      size  steps  strength  measured    fitted   error"]
     for sample in samples:
         said = law.at(sample)
         strength = "-" if sample.strength is None else f"{sample.strength:g}"
@@ -178,9 +222,13 @@ def report(pipeline: str, samples: Iterable[Sample], law: Fit) -> str:
             f"{sample.width:>5}x{sample.height:<5}{sample.steps:>5}{strength:>10}{sample.execution_ms:>10.1f}"
             f"{said:>10.1f}{(said - sample.execution_ms) / sample.execution_ms:>+8.0%}"
         )
-    by = " x megapixels" if law.megapixels else ""
+    lines.append(f"fit: {_shown(law.base)} + steps x ({_shown(law.per_step)}) ms, M = megapixels")
     lines.append(
-        f"fit: {law.base_ms:.1f} ms + {law.per_step_ms:.2f} ms x steps{by}; "
-        f"error {law.typical:.0%} (rms; {law.rms_ms:.1f} ms), at most {law.worst:.0%}, over {law.samples} samples"
+        f"error: {law.typical:.1%} typical ({law.rms_ms:.1f} ms), at most {law.worst:.0%}, {law.samples} samples"
     )
     return "\n".join(lines)
+
+
+def _shown(law: Sequence[float]) -> str:
+    names = ("", " M", " M^2")
+    return " + ".join(f"{part:.3g}{name}" for part, name in zip(law, names, strict=True) if part) or "0"

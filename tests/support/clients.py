@@ -1,0 +1,369 @@
+"""Reference clients: what a careful integrator writes, against a transport that is handed in.
+
+Three styles (polling, webhook, hybrid) over the providers' data tables (`support.dialects`). The verdict finds nothing in
+what they do, whatever happens to them; `support.bad_clients` has one defect each. No sockets, no clock of their own.
+"""
+
+from __future__ import annotations
+
+import hmac
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+from PIL import Image
+from support.dialects import Dialect, at
+
+__all__ = ["Answer", "Client", "Order", "Style", "Transport", "WireError"]
+
+Style: TypeAlias = Literal["polling", "webhook", "hybrid"]
+
+# Seconds.
+DEADLINE = 900  # longer than any documented run
+FRESH = 60  # how long a look-up may be behind the submit
+SLOWEST = 30
+QUIET = 60  # how long a webhook client waits before it looks for itself
+
+
+class WireError(Exception):
+    """No answer, or not the whole of it. `Transport.http` raises it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]  # lower-case names
+    body: bytes
+
+    @property
+    def tree(self) -> Any:
+        """The body as JSON; None if it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    @property
+    def retry_after(self) -> float | None:
+        value = self.headers.get("retry-after", "")
+        return float(value) if value.isdigit() else None
+
+
+class Transport(Protocol):
+    """What a client is given. `note` tells the test what the client did: processed, saved, failed, gave_up, believes."""
+
+    def http(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer: ...
+    def sleep(self, seconds: float) -> None: ...
+    def now(self) -> float: ...
+    def note(self, said: str, *, job: str = "", text: str = "") -> None: ...
+
+
+@dataclass(slots=True)
+class Order:
+    """One picture that is wanted, and how far it is."""
+
+    prompt: str
+    intent: str
+    state: Literal["new", "open", "done", "failed", "gone", "gave_up", "lost"] = "new"
+    id: str = ""
+    since: float = 0
+    due: float = 0
+    pause: float = 1
+    denials: int = 0
+    was_seen: bool = False
+    told: Any = None  # a callback's payload
+    picture: bytes = b""
+
+    @property
+    def is_over(self) -> bool:
+        return self.state not in ("new", "open")
+
+
+@dataclass(slots=True)
+class Client:
+    """`hook` is the address at which `on_callback` is reached."""
+
+    dialect: Dialect
+    wire: Transport
+    base: str
+    style: Style = "polling"
+    hook: str = ""
+    orders: list[Order] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)  # signing secrets that are good, the current one first
+    inbox: list[Any] = field(default_factory=list)
+
+    # --- the whole of it
+
+    def run(self, prompts: list[str]) -> None:
+        self.prepare()
+        for prompt in prompts:
+            order = Order(prompt, intent=f"intent-{len(self.orders)}-{prompt}")
+            self.orders.append(order)
+            self.place(order)
+        while any(not order.is_over for order in self.orders):
+            self.step()
+
+    def prepare(self) -> None:
+        if self.takes_callbacks and self.dialect.secrets:
+            self.new_secret()
+
+    def new_secret(self) -> None:
+        made = self.send("POST", self.dialect.secrets, {"label": f"s{len(self.keys)}"}).tree
+        self.keys.insert(0, made["plain_secret"])
+        if len(self.keys) > 1:
+            self.send("PATCH", f"{self.dialect.secrets}/{made['id']}", {"is_current": True})
+
+    @property
+    def takes_callbacks(self) -> bool:
+        return self.style != "polling" and bool(self.dialect.callback) and bool(self.hook)
+
+    def step(self) -> None:
+        """Do what is due now, and sleep until something else may be."""
+        self.read_inbox()
+        for order in self.orders:
+            if order.state == "open" and order.due <= self.wire.now():
+                self.look(order)
+                if order.state == "open" and self.wire.now() - order.since > DEADLINE:
+                    self.give_up(order)
+        waits = [order.due - self.wire.now() for order in self.orders if order.state == "open"]
+        if waits:
+            self.wire.sleep(max(0.05, min([*waits, SLOWEST])))
+
+    def reconcile(self) -> None:
+        """The nightly sweep: whatever is still not known is looked up once more."""
+        self.read_inbox()
+        self.adopt()
+        for order in self.orders:
+            if order.id and order.state in ("gave_up", "open"):
+                order.state = "open"
+                self.look(order)
+                if order.state == "open":
+                    order.state = "gave_up"
+
+    def late(self) -> None:
+        """What is done days later; the reference has nothing left to do."""
+
+    # --- asking
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        name, value = self.dialect.key
+        sent = {name: value, **{key.replace("_", "-"): text for key, text in headers.items()}}
+        if body is None:
+            return self.wire.http(method, self.base + path, sent)
+        sent["Content-Type"] = "application/json"
+        return self.wire.http(method, self.base + path, sent, json.dumps(body).encode())
+
+    def body_of(self, order: Order) -> dict[str, Any]:
+        body = self.dialect.body(order.prompt)
+        return {**body, self.dialect.callback: self.hook} if self.takes_callbacks else body
+
+    def place(self, order: Order) -> None:
+        """Submit. What may have been accepted is sent again under its idempotency key only."""
+        pause = 1.0
+        for number in range(6):
+            if number:
+                self.wire.sleep(pause)
+                pause *= 2
+            headers = {self.dialect.idempotency: self.key_of(order, number)} if self.dialect.idempotency else {}
+            try:
+                answer = self.send("POST", self.dialect.submit, self.body_of(order), **headers)
+            except WireError:
+                if self.may_resend(order):
+                    continue
+                break
+            if answer.status == 429:
+                pause = max(pause, answer.retry_after or 0)
+                continue
+            if 400 <= answer.status < 500:
+                return self.refused(order, answer)
+            if answer.status < 300 and (job := at(answer.tree, self.dialect.id)):
+                return self.accepted(order, str(job), answer.tree)
+            if not self.may_resend(order):
+                break
+        order.state = "lost"
+        self.wire.note("gave_up", text=order.prompt)
+
+    def key_of(self, order: Order, _number: int) -> str:
+        return order.intent
+
+    def may_resend(self, _order: Order) -> bool:
+        return bool(self.dialect.idempotency)
+
+    def refused(self, order: Order, answer: Answer) -> None:
+        order.state = "failed"
+        self.wire.note("failed", text=f"refused with {answer.status}")
+
+    def accepted(self, order: Order, job: str, tree: Any) -> None:
+        order.id, order.state = job, "open"
+        order.since = self.wire.now()
+        order.due = order.since + (QUIET if self.style == "webhook" and self.takes_callbacks else order.pause)
+        self.see(order, at(tree, self.dialect.word), tree)
+
+    # --- looking
+
+    def look(self, order: Order) -> None:
+        """Read the record and follow what it shows."""
+        try:
+            answer = self.send("GET", self.dialect.read.format(id=order.id))
+        except WireError:
+            return self.wait(order)
+        word = at(answer.tree, self.dialect.word)
+        if answer.status == 429 or answer.status >= 500:
+            return self.wait(order, answer.retry_after)
+        if answer.status in (401, 402, 403):
+            return self.fail(order)
+        if answer.status >= 400 or (answer.tree is not None and not word):
+            return self.denied(order)
+        order.denials = 0
+        self.see(order, word, answer.tree)
+        if order.state == "open":
+            self.wait(order)
+
+    def wait(self, order: Order, least: float | None = None) -> None:
+        order.pause = min(SLOWEST, order.pause * 1.5)
+        order.due = self.wire.now() + max(order.pause, least or 0)
+
+    def denied(self, order: Order) -> None:
+        """A fresh job may not be known yet; any other one is gone, and its callback is all that is left of it."""
+        order.denials += 1
+        if not order.was_seen and self.wire.now() - order.since < FRESH:
+            return self.wait(order)
+        if order.told is not None and at(order.told, self.dialect.callback_word) in self.dialect.done:
+            return self.fetch(order, at(order.told, self.dialect.url))
+        order.state = "gone"
+        self.wire.note("failed", job=order.id)
+
+    def see(self, order: Order, word: Any, tree: Any) -> None:
+        """The first terminal word is final; a word that nobody knows is no end."""
+        if order.is_over:
+            return
+        if word in self.dialect.done:
+            self.fetch(order, at(tree, self.dialect.url))
+        elif word in self.dialect.failed:
+            self.fail(order)
+        else:
+            order.was_seen = True
+
+    def fail(self, order: Order) -> None:
+        order.state = "failed"
+        self.wire.note("failed", job=order.id)
+
+    def give_up(self, order: Order) -> None:
+        """Cancel, so that nothing is billed for nobody; the answer may tell that it ended after all."""
+        if self.dialect.cancel:
+            try:
+                tree = self.send("POST", self.dialect.cancel.format(id=order.id)).tree
+            except WireError:
+                tree = None
+            self.see(order, at(tree, self.dialect.word), tree)
+        if not order.is_over:
+            order.state = "gave_up"
+            self.wire.note("gave_up", job=order.id)
+
+    # --- fetching
+
+    def fetch(self, order: Order, url: Any) -> None:
+        """Download, with patience: links come late, die early, and break on the way."""
+        order.state = "done"
+        pause, looks = 2.0, 0
+        for _ in range(8):
+            if isinstance(url, str) and url:
+                status, data = self.download(url)
+                if status == 200 and self.is_whole(data):
+                    return self.keep(order, data)
+            else:
+                status = 0
+            self.wire.sleep(pause)
+            pause *= 2
+            # A link that is refused is not tried again as it is; nor is the record read for ever.
+            if status in (0, 403, 404, 410):
+                if looks >= (2 if status == 0 else 7):
+                    break
+                looks += 1
+                url = self.look_for_url(order, url)
+        order.state = "failed"
+        self.wire.note("failed", job=order.id)
+
+    def look_for_url(self, order: Order, url: Any) -> Any:
+        try:
+            answer = self.send("GET", self.dialect.read.format(id=order.id))
+        except WireError:
+            return url
+        return at(answer.tree, self.dialect.url) or url
+
+    def download(self, url: str) -> tuple[int, bytes]:
+        """Give status and bytes; the key stays with the API."""
+        try:
+            answer = self.wire.http("GET", url, {})
+        except WireError:
+            return 599, b""
+        whole = answer.headers.get("content-length")
+        is_cut = whole is not None and len(answer.body) != int(whole)
+        return (599, b"") if is_cut else (answer.status, answer.body)
+
+    def is_whole(self, data: bytes) -> bool:
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+        except Exception:
+            return False
+        return True
+
+    def keep(self, order: Order, data: bytes) -> None:
+        order.picture = data
+        self.wire.note("saved", job=order.id)
+        self.wire.note("processed", job=order.id)
+
+    # --- callbacks
+
+    def on_callback(self, headers: Mapping[str, str], body: bytes) -> tuple[int, float]:
+        """Check, write down, answer at once: status and the seconds that it took."""
+        if not self.is_signed_well(headers, body):
+            return 401, 0
+        try:
+            self.inbox.append(json.loads(body))
+        except ValueError:
+            return 400, 0
+        return 200, 0
+
+    def is_signed_well(self, headers: Mapping[str, str], body: bytes) -> bool:
+        if not self.keys:
+            return True
+        given = headers.get(self.dialect.signature, "")
+        return any(hmac.compare_digest(given, self.sign(key, body)) for key in self.keys)
+
+    def sign(self, key: str, body: bytes) -> str:
+        return hmac.new(key.encode(), body, "sha256").hexdigest()
+
+    def read_inbox(self) -> None:
+        """Match what came with what is open; a callback may be ahead of the answer that names its job."""
+        left = []
+        for payload in self.inbox:
+            job = at(payload, self.dialect.callback_id)
+            order = next((one for one in self.orders if one.id == job), None)
+            if order is None:
+                left.append(payload)
+            elif order.state == "open":
+                order.told = payload
+                self.called(order, payload)
+        self.inbox = left
+
+    def called(self, order: Order, payload: Any) -> None:
+        """A signed word is taken for true; an unsigned one is a reason to look."""
+        word = at(payload, self.dialect.callback_word)
+        if self.keys:
+            self.see(order, word, payload)
+        else:
+            self.look(order)
+
+    def adopt(self) -> None:
+        """Callbacks of jobs whose POST was never answered: they are ours all the same."""
+        for payload in self.inbox:
+            lost = next((order for order in self.orders if order.state == "lost"), None)
+            job = at(payload, self.dialect.callback_id)
+            if lost is not None and job:
+                lost.id, lost.state, lost.told, lost.was_seen = str(job), "open", payload, True
+                lost.since = self.wire.now()
+        self.read_inbox()

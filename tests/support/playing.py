@@ -1,0 +1,168 @@
+"""Clients at play: a world in this process, its callbacks led to the client, and the verdict at the end.
+
+No sockets and no real time: sleeping moves the world's clock, and a held call is waited for on it, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from support.clients import Answer, Client, Style, WireError
+from support.dialects import DIALECTS
+from support.inprocess import InProcess
+
+from fauxvider.analysis.verdict import Verdict, judge
+from fauxvider.engine.recipe import Recipe
+from fauxvider.ports import SendOutcome
+
+__all__ = ["Field", "Play"]
+
+HOOK = "http://client.test/hook"
+PATIENCE_S = 30  # virtual seconds that a client waits for an answer
+Handler = Callable[[Mapping[str, str], bytes], tuple[int, float]]
+
+
+class _AtOnce(Executor):
+    """Does the work where it is asked for, so that no call waits for a thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
+class _Flat:
+    """A renderer that has no time to paint: one small picture for every recipe."""
+
+    name = "flat"
+
+    def __init__(self) -> None:
+        import io
+
+        from PIL import Image
+
+        out = io.BytesIO()
+        Image.effect_noise((64, 64), 50).save(out, "PNG")
+        self._bytes = out.getvalue()
+
+    def render(self, _recipe: Recipe) -> bytes:
+        return self._bytes
+
+
+class _Hook:
+    """A sender that calls the client's handler; an answer that takes longer than the provider waits comes too late."""
+
+    def __init__(self) -> None:
+        self.handler: Handler | None = None
+        self.down_until = 0.0
+        self.now: Callable[[], float] = lambda: 0.0
+
+    async def send(
+        self, _method: str, _url: str, headers: list[tuple[str, str]], body: bytes, *, timeout_s: float
+    ) -> SendOutcome:
+        if self.handler is None or self.now() < self.down_until:
+            return SendOutcome("network", error="connection refused")
+        status, took = self.handler({name.lower(): value for name, value in headers}, body)
+        return SendOutcome("timeout", error="no answer in time") if took > timeout_s else SendOutcome("http", status)
+
+
+class Field:
+    """One emulator for many plays."""
+
+    def __init__(self) -> None:
+        self.hook = _Hook()
+        self.host = InProcess(sender=self.hook, renderer=_Flat())
+        self.host.emulator.settings.executor = _AtOnce()
+        self.host.emulator.settings.dripping = lambda _seconds: self.hook
+
+    def close(self) -> None:
+        self.host.close()
+
+    def play(self, provider: str, **world: Any) -> Play:
+        return Play(self, provider, world)
+
+
+class Play:
+    """One world; a `support.clients.Transport`."""
+
+    def __init__(self, field: Field, provider: str, world: Mapping[str, Any]) -> None:
+        self.host, self.hook, self.provider = field.host, field.hook, provider
+        self.world = self.host.world(**world)
+        self.hook.handler, self.hook.down_until, self.hook.now = None, 0.0, self.now
+        self.failures: list[str] = []  # of the contract, forced on the jobs in order; "" lets one be
+
+    # --- the transport
+
+    def http(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+        try:
+            answer = self.host.run(self._ask(method, url, headers, body))
+        except (ConnectionError, TimeoutError) as problem:
+            raise WireError(str(problem)) from None
+        finally:
+            self._force()
+        return Answer(answer.status, answer.headers, answer.body)
+
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Any:
+        task = asyncio.ensure_future(self.host.call(method, url, headers=headers, body=body))
+        for second in range(PATIENCE_S + 1):
+            for _ in range(20):
+                await asyncio.sleep(0)
+                if task.done():
+                    return task.result()
+            if second < PATIENCE_S:
+                await self.world.advance(1000)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise TimeoutError(f"no answer in {PATIENCE_S} s")
+
+    def _force(self) -> None:
+        """Let the next new job fail, if the play says so."""
+        if not self.failures:
+            return
+        made = [entry for entry in self.world.journal.entries() if entry["kind"] == "accepted"]
+        while self.failures and len(made) > self._forced:
+            failure = self.failures.pop(0)
+            if failure:
+                self.host.run(self.host.emulator.force(self.world.name, made[self._forced]["job"], failure=failure))
+            self._forced += 1
+
+    _forced = 0
+
+    def sleep(self, seconds: float) -> None:
+        self.host.run(self.world.advance(round(seconds * 1000)))
+
+    def now(self) -> float:
+        return self.world.clock.now() / 1000
+
+    def note(self, said: str, *, job: str = "", text: str = "") -> None:
+        self.host.emulator.note(self.world.name, {"said": said, "job": job, "text": text})
+
+    # --- the play
+
+    def client(self, kind: type[Client], style: Style) -> Client:
+        dialect = DIALECTS[self.provider]
+        client = kind(dialect, self, self.host.base(self.world, self.provider), style, hook=HOOK)
+        self.hook.handler = client.on_callback
+        return client
+
+    def perform(self, client: Client, prompts: Sequence[str], *, after: float) -> Verdict:
+        """Let the client work, sweep after an hour, and see what it has left undone after so many seconds."""
+        client.run(list(prompts))
+        self.sleep(3600)
+        client.reconcile()
+        self.sleep(after)
+        client.late()
+        return self.verdict()
+
+    def verdict(self) -> Verdict:
+        contracts = {self.provider: self.world.provider(self.provider).contract}
+        return judge(self.entries(), contracts, now=self.world.clock.now())
+
+    def entries(self) -> list[dict[str, Any]]:
+        return list(self.world.journal.entries())
+
+    def close(self) -> None:
+        self.host.emulator.drop_world(self.world.name)

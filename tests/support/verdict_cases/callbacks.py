@@ -1,0 +1,100 @@
+"""Journals that break, or just keep, the rules about callbacks: what it is, the tale, now in seconds."""
+
+from __future__ import annotations
+
+from support.tales import DAY, HOUR, Cases, Tale, called, called_back, done, ended
+
+__all__ = ["BROKEN", "KEPT"]
+
+BROKEN: Cases = {
+    "lost-callback-not-reconciled": [
+        ("the receiver was down", called().ladder(503, 503, 503), 2 * HOUR),
+        ("the provider lost it and thinks that it came", called().attempt(4, "lost", fault="lose"), 2 * HOUR),
+        ("none is made of such an end", called_back().end(4, "cancelled"), 2 * HOUR),
+    ],
+    "slow-acknowledgement": [
+        ("and accepted the second time", called().attempt(4, "timeout").attempt(15, number=2), 20),
+    ],
+    "processed-twice": [
+        ("once per copy", called().attempt(4).attempt(4).note(5, "processed").note(5, "processed"), 9),
+    ],
+    "accepted-bad-signature": [
+        ("signed by somebody else", called().attempt(4, signature="wrong"), 9),
+        ("signed for older bytes", called().attempt(4, signature="stale"), 9),
+        ("the signature is missing", called().attempt(4, signature="none", fault="sign missing"), 9),
+        ("the bytes were changed", called().attempt(4, signature="wrong", fault="tamper body"), 9),
+    ],
+    "refused-good-signature": [
+        ("400", called().attempt(4, 400), 9),
+        ("401", called().attempt(4, 401), 9),
+        ("403", called().attempt(4, 403), 9),
+    ],
+    "refused-old-secret": [
+        ("journalled as old", called().attempt(4, 401, signature="old"), 9),
+        ("by the scenario", called().attempt(4, 401, signature="wrong", fault="sign rotated"), 9),
+    ],
+    "redirected-callback": [("to https", called().attempt(4, 301), 9)],
+    "refused-unknown-job": [
+        ("it came before the answer", Tale().submit(address="http://h/", ended=5).end(4).attempt(4, 404), 9),
+        ("gone", called().attempt(4, 410), 9),
+    ],
+    "redelivery-storm": [
+        ("four within the hour", called().asks("redeliver", [10, 20, 30, 40]), 50),
+    ],
+}
+
+KEPT: Cases = {
+    "lost-callback-not-reconciled": [
+        ("it looked for itself", called().ladder(503, 503, 503).poll(HOUR, "succeeded").file(HOUR), 4 * HOUR),
+        ("it read the list", called().ladder(503, 503, 503).request(HOUR, "list", "/v2/runs"), 4 * HOUR),
+        ("the last try was taken", called().ladder(503, 503, 200), 4 * HOUR),
+        ("there is time yet", called().ladder(503, 503, 503), HOUR / 2),
+        ("it had seen the end already", called().poll(4, "succeeded").file(4).ladder(503), 4 * HOUR),
+        (
+            "the receiver had it all the same",
+            called().attempt(4, "network", fault="reset_after").note(5, "processed"),
+            4 * HOUR,
+        ),
+    ],
+    "slow-acknowledgement": [
+        ("nobody was there", called().attempt(4, "network").attempt(5, number=2), 9),
+        ("the last try", called().attempt(4, 503).attempt(5, "timeout", number=2), 20),
+        ("the body came in drops", called().attempt(4, "timeout", fault="drip").attempt(15, number=2), 20),
+    ],
+    "processed-twice": [
+        ("two copies, one claim", called().attempt(4).attempt(4).note(5, "processed"), 9),
+        ("it was run again", ended().note(5, "processed").end(9).note(10, "processed"), 12),
+        ("two jobs", done().note(6, "processed").submit(7, "J2").end(8, job="J2").note(9, "processed", job="J2"), 12),
+    ],
+    "accepted-bad-signature": [
+        ("refused", called().attempt(4, 401, signature="wrong"), 9),
+        ("good", called().attempt(4), 9),
+        ("there is no secret", called().attempt(4, signature="none", fault="tamper body"), 9),
+        ("nothing was sent", called().attempt(4, signature="wrong", fault="answer"), 9),
+        ("by the secret before", called().attempt(4, signature="wrong", fault="sign rotated"), 9),
+    ],
+    "refused-good-signature": [
+        ("a wrong one", called().attempt(4, 401, signature="wrong"), 9),
+        ("a proxy answered", called().attempt(4, 401, fault="answer"), 9),
+        ("its own trouble", called().attempt(4, 503), 9),
+        ("an unsigned one", called().attempt(4, 401, signature="none"), 9),
+    ],
+    "refused-old-secret": [
+        ("accepted", called().attempt(4, signature="old"), 9),
+        ("a stranger's", called().attempt(4, 401, signature="wrong", fault="sign wrong"), 9),
+    ],
+    "redirected-callback": [
+        ("a proxy did", called().attempt(4, 301, fault="answer"), 9),
+        ("204", called().attempt(4, 204), 9),
+    ],
+    "refused-unknown-job": [
+        ("a limit", called().attempt(4, 429), 9),
+        ("its own trouble", called().attempt(4, 500), 9),
+        ("a proxy did", called().attempt(4, 404, fault="answer"), 9),
+    ],
+    "redelivery-storm": [
+        ("three", called().asks("redeliver", [10, 20, 30]), 50),
+        ("one a day", called().asks("redeliver", [DAY, 2 * DAY, 3 * DAY, 4 * DAY]), 5 * DAY),
+        ("refused ones", called_back().asks("redeliver", [1, 2, 3, 4], status=409), 5),
+    ],
+}

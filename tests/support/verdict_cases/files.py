@@ -1,0 +1,66 @@
+"""Journals that break, or just keep, the rules about results and secrets: what it is, the tale, now in seconds."""
+
+from __future__ import annotations
+
+from support.tales import DAY, HOUR, MINUTE, Cases, Tale, called_back, done, ended, submitted, told
+
+__all__ = ["BROKEN", "KEPT"]
+
+BROKEN: Cases = {
+    "used-expired-url": [
+        ("eight days later", told().dead_file(8 * DAY), 8 * DAY + 9),
+        ("dead before its time, and tried again", told().dead_file(9).dead_file(19), 20),
+    ],
+    "never-downloaded": [
+        ("eight days later", told(), 8 * DAY),
+        ("the download came too late", told().dead_file(8 * DAY), 8 * DAY),
+    ],
+    "download-not-retried": [
+        ("the link was not ready", told().file(5, status=404, cause="url_unknown"), HOUR),
+        ("a 502", told().file(5, status=502), HOUR),
+        ("the connection was cut", submitted().fault(0, "reset").end(4).poll(5, "succeeded").file(5), HOUR),
+        ("three times in three seconds", told().all_missing([5, 6, 7]), HOUR),
+    ],
+    "saved-nothing": [
+        ("a link in place of a picture", told().note(6, "saved"), 10),
+        ("an empty link", submitted().fault(0, "empty_url").end(4).poll(5, "succeeded").note(6, "saved"), 10),
+        ("an error page", told().file(5, status=404, cause="url_unknown").note(6, "saved"), 10),
+    ],
+    "kept-damaged-picture": [
+        ("half of it", submitted().fault(0, "short").end(4).poll(5, "succeeded").file(5).note(6, "saved"), 10),
+    ],
+    "leaked-key-to-file-host": [("with a download", ended().file(5, leaks="key"), 10)],
+    "leaked-key-to-callback": [("in the address", Tale().submit(address="http://h/", leaks="key").poll(1), 10)],
+}
+
+KEPT: Cases = {
+    "used-expired-url": [
+        ("the record was read again", told().poll(8 * DAY, "succeeded").dead_file(8 * DAY), 8 * DAY),
+        ("dead before its time", told().dead_file(9).poll(9, "succeeded").dead_file(10), 20),
+        ("alive", done().file(6 * DAY), 8 * DAY),
+    ],
+    "never-downloaded": [
+        ("on the last day", told().file(7 * DAY), 8 * DAY),
+        ("there is time yet", told(), 6 * DAY),
+        ("it failed", submitted().end(4, "failed").poll(5, "failed"), 8 * DAY),
+        ("it never knew", Tale().submit(fault="lose reset").end(4), 8 * DAY),
+        ("there was no link", submitted().fault(0, "empty_url").end(4).poll(5, "succeeded"), 8 * DAY),
+    ],
+    "download-not-retried": [
+        ("tried again", told().file(5, status=404, cause="url_unknown").file(9), HOUR),
+        ("for two minutes", told().all_missing([5, 9, 17, 33, 65, 129]), HOUR),
+        ("asked the record again", told().file(5, status=502).poll(9, "succeeded"), HOUR),
+        ("there is time yet", told().file(5, status=502), MINUTE),
+        ("an expired link is another matter", told().dead_file(9), HOUR),
+    ],
+    "saved-nothing": [
+        ("fetched first", done().note(6, "saved"), 10),
+        ("of a failed job", submitted().end(4, "failed").poll(5, "failed").note(6, "saved"), 10),
+    ],
+    "kept-damaged-picture": [
+        ("a whole one", done().note(6, "saved"), 10),
+        ("thrown away", submitted().fault(0, "short").end(4).poll(5, "succeeded").file(5).note(6, "failed"), 10),
+    ],
+    "leaked-key-to-file-host": [("without", done(), 10)],
+    "leaked-key-to-callback": [("a token", called_back().poll(1), 10)],
+}

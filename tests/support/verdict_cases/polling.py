@@ -1,0 +1,140 @@
+"""Journals that break, or just keep, the rules about looking for the end: what it is, the tale, now in seconds."""
+
+from __future__ import annotations
+
+from support.tales import DAY, HOUR, MINUTE, Cases, Tale, called, called_back, crowd, done, ended, submitted, told
+
+__all__ = ["BROKEN", "KEPT"]
+
+BROKEN: Cases = {
+    "polled-finished-job": [
+        ("a success", ended().polls([5, 6, 7, 8], "succeeded"), 9),
+        ("a failure", submitted().end(4, "failed").polls([5, 6, 7, 8], "failed"), 9),
+        (
+            "after an answer that already showed the end",
+            Tale().submit(state="succeeded", word="COMPLETED").end(0).polls([1, 2, 3], "succeeded"),
+            9,
+        ),
+    ],
+    "polled-denied-job": [
+        ("a job that is gone", done().all_denied([300, 310, 320, 330, 340]), 400),
+        ("a job that never was", Tale().all_denied([1, 2, 3, 4, 5]), 400),
+        ("an empty answer with 200", done().all_denied([300, 310, 320, 330, 340], status=200, cause=""), 400),
+        ("the client says so", submitted().note(9, "believes", "404"), 10),
+    ],
+    "hammered": [
+        ("every 50 ms", submitted().polls([at / 20 for at in range(12)]), 4),
+        ("a busy loop while the clock stands", submitted().polls([1] * 101), 4),
+    ],
+    "no-backoff": [
+        ("once a second", Tale().throttled([0, 1, 2, 3]), 10),
+    ],
+    "ignored-retry-after": [
+        ("half a minute early", Tale().refused(0, "rate", 429, retry_after=60).submit(30), 40),
+        (
+            "a poll",
+            submitted().denied(1, status=429, cause="rate", retry_after=5).poll(4),
+            9,
+        ),
+    ],
+    "gave-up-early": [
+        ("two looks and no more", submitted().polls([1, 2]).end(404), 2 * HOUR),
+        ("no look at all", ended(), 2 * HOUR),
+        ("the client says so", called_back().poll(1).note(300, "gave_up").end(404), 500),
+    ],
+    "stopped-at-unknown-word": [
+        ("and was not seen again", submitted().poll(1, word="WARMING_UP").end(4), 2 * HOUR),
+    ],
+    "went-back": [
+        ("polled again like a running one", told().polls([6, 7, 8, 9]), 10),
+        ("after a signed callback", called().attempt(4).polls([6, 7, 8, 9]), 10),
+        ("the client says so", done().note(9, "believes", "IN_PROGRESS"), 10),
+    ],
+}
+
+KEPT: Cases = {
+    "polled-finished-job": [
+        ("two more looks", ended().polls([5, 6, 7], "succeeded"), 9),
+        ("once a day, for a fresh link", ended().polls([DAY * n for n in range(1, 6)], "succeeded"), 6 * DAY),
+        ("with downloads between", ended().polls([5, 6], "succeeded").file(6).polls([7, 8], "succeeded").file(9), 10),
+        ("the answers were lost", ended().polls([5, 6, 7, 8], "succeeded", fault="lose reset"), 9),
+        ("a word that nobody knows", ended().polls([5, 6, 7, 8], "succeeded", word="DONE"), 9),
+        (
+            "it was run again",
+            submitted()
+            .end(4, "failed")
+            .polls([5, 6], "failed")
+            .ask(7, "retry", state="queued", word="IN_QUEUE")
+            .end(8, "failed")
+            .polls([9, 10], "failed"),
+            12,
+        ),
+    ],
+    "polled-denied-job": [
+        ("four times", submitted().all_denied([100, 101, 102, 103]), 400),
+        ("right after the submit", submitted().all_denied([0.1, 0.5, 1, 2, 4, 8, 16]).poll(32), 400),
+        (
+            "with a look that succeeded between",
+            submitted().all_denied([100, 101, 102]).poll(103).all_denied([104, 105]),
+            400,
+        ),
+        ("it believes a word", submitted().note(9, "believes", "IN_QUEUE"), 10),
+    ],
+    "hammered": [
+        ("ten in a second", submitted().polls([at / 10 for at in range(10)]), 4),
+        ("once a second", submitted().polls(range(60)), 60),
+        ("a test that looks while the clock stands", submitted().polls([1] * 60), 4),
+        ("eleven jobs, one look each", crowd(), 4),
+    ],
+    "no-backoff": [
+        ("three times", Tale().throttled([0, 1, 2]), 10),
+        ("twice as long each time", Tale().throttled([0, 1, 3, 7, 15]), 20),
+        ("as long as it was told", Tale().throttled([0, 5, 10, 15], retry_after=5), 20),
+        ("with a long pause", Tale().throttled([0, 30, 60, 90]), 100),
+        ("one got through", Tale().throttled([0, 1]).submit(2, "J9").throttled([3, 4]), 10),
+    ],
+    "ignored-retry-after": [
+        ("on time", Tale().refused(0, "rate", 429, retry_after=60).submit(60), 70),
+        ("something else meanwhile", submitted().refused(1, "rate", 429, retry_after=60).poll(2), 70),
+        ("no such header", Tale().refused(0, "rate", 429).submit(1), 70),
+    ],
+    "gave-up-early": [
+        ("it looked on", submitted().polls(range(1, 400, 30)).end(404).poll(405, "succeeded").file(406), 2 * HOUR),
+        ("it looked again hours later", submitted().poll(1).end(4).poll(HOUR, "succeeded").file(HOUR), 3 * HOUR),
+        ("there is time yet", submitted().poll(1).end(4), MINUTE),
+        ("past all documented time", submitted().polls(range(1, 700, 30)).end(5000), 4 * HOUR),
+        ("a callback came", called().attempt(4), 2 * HOUR),
+        ("its name was lost with the answer", Tale().submit(fault="lose reset").end(4), 2 * HOUR),
+        ("it read the list", submitted().poll(1).end(4).request(60, "list", "/v2/runs"), 2 * HOUR),
+        (
+            "it cancelled",
+            submitted().ask(2, "cancel", state="cancelled", word="CANCELLED").end(2, "cancelled"),
+            2 * HOUR,
+        ),
+        ("it gave up a job that never ends", submitted().poll(1).note(300, "gave_up"), 2 * HOUR),
+    ],
+    "stopped-at-unknown-word": [
+        (
+            "it looked again",
+            submitted().poll(1, word="WARMING_UP").poll(3).end(4).poll(5, "succeeded").file(5),
+            2 * HOUR,
+        ),
+        ("a callback told the rest", called_back().poll(1, word="WARMING_UP").end(4).attempt(4).file(5), 2 * HOUR),
+        ("until the documented time had passed", submitted().polls(range(1, 700, 30), word="WARMING_UP"), 4 * HOUR),
+        ("a moment ago", submitted().poll(1, word="WARMING_UP").end(4), 5),
+    ],
+    "went-back": [
+        ("it let the older state pass", told().poll(6).file(7), 10),
+        (
+            "it was run again",
+            submitted()
+            .end(4, "failed")
+            .poll(5, "failed")
+            .ask(6, "retry", state="queued", word="IN_QUEUE")
+            .polls([7, 8, 9, 10]),
+            11,
+        ),
+        ("a callback that nobody signed", called().attempt(4, signature="none").polls([5, 6, 7, 8]), 10),
+        ("it believes the end", done().note(9, "believes", "COMPLETED"), 10),
+    ],
+}
