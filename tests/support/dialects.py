@@ -105,5 +105,3 @@ DIALECTS: dict[str, Dialect] = {
         failed=_words("FAILURE", "FAILED"),
     ),
 }
-
-

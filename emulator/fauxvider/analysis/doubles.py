@@ -52,9 +52,13 @@ def find_doubles(charges: Sequence[Charge], entries: Sequence[Entry], began: int
             bodies.setdefault(tag, []).append(unit)
     for same in bodies.values():
         chains = list(_chains(same))
-        found += [_joined(chain, "answer lost", began) for chain in chains if len(chain) > 1]
+        for chain in chains:
+            if len(chain) > 1:
+                asked = [one for unit in chain for one in unit.asked]
+                found.append(_doubled([unit.charges[0] for unit in chain], asked, "answer lost", began))
         if len(chains) > 1:
-            found.append(_joined([chain[0] for chain in chains], "same body", began))
+            answered = [one for chain in chains for one in chain[-1].asked[-1:]]
+            found.append(_doubled([chain[0].charges[0] for chain in chains], answered, "same body", began))
     return tuple(found)
 
 
@@ -137,12 +141,6 @@ def _chains(units: Sequence[_Unit]) -> Iterator[list[_Unit]]:
         chain.append(unit)
     if chain:
         yield chain
-
-
-def _joined(units: Sequence[_Unit], reason: Reason, began: int) -> Doubled:
-    """Count each unit once: what is extra inside of one has been told already."""
-    firsts = [unit.charges[0] for unit in units]
-    return _doubled(firsts, [one for unit in units for one in unit.asked], reason, began)
 
 
 # --- in words

@@ -209,11 +209,14 @@ class History:
         self._by_number: dict[int, Asked] = {}
         self._by_path: dict[str, str] = {}
         self._files: list[Asked] = []
+        self._faults: dict[str, set[str]] = {}
         found = ordered(entries)
         if found:
             self.began = moment_of(found[0])
         for entry in found:
             self._by_kind(entry)
+        for job in self.jobs.values():
+            job.faults = self._faults.get(job.id, set())
         self._place_files()
 
     def of(self, provider: str, *kinds: str) -> Iterator[Asked]:
@@ -221,11 +224,14 @@ class History:
         return (one for one in self.requests if one.provider == provider and one.does in kinds)
 
     def repeated(self) -> Iterator[list[Asked]]:
-        """Give the requests by what they ask for: equal ones, as far as they can be told to be equal."""
+        """Give the requests by what they ask for: equal ones, as far as they can be told to be equal.
+
+        Not by key: a request that is refused early shows none.
+        """
         groups: dict[tuple[str, ...], list[Asked]] = {}
         for one in self.requests:
             if one.fingerprint or one.method in ("GET", "DELETE"):
-                key = (one.provider, one.method, one.path, one.fingerprint, one.key)
+                key = (one.provider, one.method, one.path, one.fingerprint)
                 groups.setdefault(key, []).append(one)
         return iter(groups.values())
 
@@ -241,8 +247,8 @@ class History:
             self._request(entry)
         elif kind == "accepted":
             self._accepted(entry)
-        elif kind == "fault" and (story := self.jobs.get(text_in(entry, "target"))):
-            story.faults.add(text_in(entry, "name"))
+        elif kind == "fault":
+            self._faults.setdefault(text_in(entry, "target"), set()).add(text_in(entry, "name"))
         elif kind in ("ended", "charged", "attempt") and (story := self.jobs.get(text_in(entry, "job"))):
             _ADDED[kind](story, entry)
 
@@ -376,8 +382,7 @@ def _tried(story: JobStory, entry: Mapping[str, Any]) -> None:
             event=text_in(entry, "event"),
             outcome=outcome,
             status=status or 0,
-            # Signed by the secret before the current one: good for whoever still holds both.
-            signature="old" if "sign rotated" in faults else text_in(entry, "signature"),
+            signature=text_in(entry, "signature"),
             faults=faults,
             is_answered=is_answered,
             is_taken=is_answered and callbacks is not None and is_accepted(callbacks, fact),

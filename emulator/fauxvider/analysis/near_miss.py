@@ -91,12 +91,8 @@ def near_miss(
     if operation.model and (model is None or not model.active) and not (is_broken and not any(key)):
         found.append(_unknown_model(places, operation, key, model))
     if is_broken:
-        problem = f"is not JSON: {shown(refused)}" if refused else "must be a JSON object"
-        rule = places.of_operation(operation)
-        found.append(_missed("body", "the body", problem, rule=rule, operation=operation.name))
-    if found or operation.body != "json":
-        return found
-    return list(_in_body(places, operation, model, tree))
+        found.append(_broken(places, operation, refused))
+    return found if found or operation.body != "json" else list(_in_body(places, operation, model, tree))
 
 
 def explain_refusal(file: ContractFile, contract: Contract, entry: Entry) -> NearMiss | None:
@@ -197,6 +193,11 @@ def _unknown_model(places: Places, operation: Operation, asked: tuple[str, ...],
 
 
 # --- what with
+
+
+def _broken(places: Places, operation: Operation, refused: str) -> NearMiss:
+    problem = f"is not JSON: {shown(refused)}" if refused else "must be a JSON object"
+    return _missed("body", "the body", problem, rule=places.of_operation(operation), operation=operation.name)
 
 
 def _in_body(places: Places, operation: Operation, model: Model | None, tree: dict[str, Any]) -> Iterator[NearMiss]:

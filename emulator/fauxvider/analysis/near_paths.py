@@ -13,13 +13,13 @@ __all__ = ["allowed_methods", "closest_operations"]
 _SEGMENTS = 24
 _LENGTH = 100
 _FARTHEST = 0.5
-_ALIKE = 0.1  # routes within this of the closest are named too
+_ALIKE = 0.01  # routes that are as close as the closest are named too
 _OTHER_METHOD = 0.15
 _HOLE = 0.05  # a literal that fits is closer than a parameter that takes anything
 
 
 def closest_operations(
-    operations: Iterable[Operation], method: str, path: str, *, count: int = 3, farthest: float = _FARTHEST
+    operations: Iterable[Operation], method: str, path: str, *, count: int = 2, farthest: float = _FARTHEST
 ) -> tuple[Operation, ...]:
     """Give the operations whose routes are nearest to a request, the nearest first.
 

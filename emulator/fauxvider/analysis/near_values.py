@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from typing import Any, Final
 
 from fauxvider.analysis.entries import shown
@@ -22,6 +22,8 @@ MAX_ISSUES: Final = 20
 _LONGEST = 60  # characters of a value that are shown
 _COMPARED = 200  # characters that are compared: difflib is quadratic
 _LISTED = 8
+_ALIKE = 0.6
+_NEARLY = 0.1
 _TELLING = 4  # so many letters of a longer word say which one is meant
 _HUGE = 10**15
 _ABSENT: Final = object()
@@ -142,16 +144,17 @@ def _json(value: Any) -> str:
 
 
 def closest(word: str, words: Sequence[str], *, count: int = 2) -> list[str]:
-    """Give the words that look most like this one, whatever their case."""
-    by_lower = {one.lower(): one for one in reversed(words)}
+    """Give the words that look most like this one, whatever their case, and no others beside a good one."""
     word = word[:_COMPARED].lower()
-    parts = sorted((one for one in by_lower if _is_part(word, one)), key=len)
-    found = dict.fromkeys([*parts, *get_close_matches(word, by_lower, n=count, cutoff=0.6)])
-    return [by_lower[one] for one in found][:count]
+    rated = [(_likeness(word, one[:_COMPARED].lower()), one) for one in words]
+    rated = sorted((one for one in rated if one[0] >= _ALIKE), key=lambda one: -one[0])
+    return [one for likeness, one in rated if likeness >= rated[0][0] - _NEARLY][:count]
 
 
-def _is_part(word: str, other: str) -> bool:
-    return len(word) >= _TELLING and word in other
+def _likeness(word: str, other: str) -> float:
+    if len(word) >= _TELLING and word in other:
+        return 2 - len(other) / (1000 + len(other))  # the shortest word that holds it comes first
+    return SequenceMatcher(None, other, word, autojunk=False).ratio()
 
 
 def _candidates(issue: Issue, node: Mapping[str, Any]) -> Iterable[Any]:

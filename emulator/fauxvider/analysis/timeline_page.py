@@ -77,7 +77,7 @@ def _facts(entries: Sequence[Entry], report: LedgerReport, picture: Picture) -> 
         *((str(count), state.replace("_", " ")) for state, count in sorted(ends.items())),
         (str(kinds["request"]), _count(kinds["request"], "request")),
         *([(f"{kinds['attempt']} / {len(deliveries)}", "callback attempts / deliveries")] if deliveries else []),
-        *((decimal_text(total), text_of(unit)) for unit, total in report.totals.items()),
+        *((decimal_text(total), text_of(unit, 16)) for unit, total in report.totals.items()),
         *([(str(kinds["fault"]), _count(kinds["fault"], "scenario fault"))] if kinds["fault"] else []),
     ]
     return f'<ul class="facts">{"".join(f"<li><b>{number}</b><span>{what}</span></li>" for number, what in cards)}</ul>'
@@ -179,7 +179,7 @@ def _keys(picture: Picture) -> str:
     lanes = [*picture.lanes, *([picture.rest] if picture.rest else [])]
     tones = {part.tone for lane in lanes for part in lane.stretches}
     marks = [mark for lane in lanes for mark in lane.marks]
-    signs = {(mark.shape, mark.tone) for mark in marks}
+    signs: set[tuple[Shape, str]] = {(mark.shape, mark.tone) for mark in marks}
     bars = "".join(f'<li><i class="swatch {tone}"></i>{word}</li>' for tone, word in _BARS if tone in tones)
     rows = [
         f"<li>{key_svg(shape, tone, has_fault=has_fault)}{word}</li>"

@@ -34,7 +34,7 @@ code, .mono { font: .87em/1.4 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu 
   color: var(--soft); font-size: .8rem; }
 .keys li { display: flex; align-items: center; gap: .3rem; }
 .key { width: 17px; height: 17px; } .swatch { width: 22px; height: 9px; border-radius: 2px; display: inline-block; }
-.panel { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+.panel { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: clip; }
 .lane { display: grid; grid-template-columns: 15rem minmax(0, 1fr); border-top: 1px solid var(--line);
   break-inside: avoid; overflow: hidden; }
 .lane:first-child { border-top: 0; }
@@ -81,8 +81,8 @@ table { border-collapse: collapse; width: 100%; background: var(--card); font-si
 th { text-align: left; color: var(--soft); font-weight: 500; font-size: .78rem;
   border-bottom: 1px solid var(--line); }
 th, td { padding: .32rem .6rem; vertical-align: top; } td { border-top: 1px solid #f1eee7; }
-.mono, code, .say, .long { overflow-wrap: anywhere; } td.word { white-space: nowrap; } td.long { min-width: 7rem; }
-td.rule { min-width: 11rem; }
+.mono, code, .say, .long { overflow-wrap: anywhere; } td.word { white-space: nowrap; } td.long { min-width: 8rem; }
+td.rule { min-width: 9rem; }
 td.at, td.num, th.num, th.at { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.at { color: var(--soft); } td.kind { white-space: nowrap; color: var(--soft); }
 tr.wrong { background: #fdf5f3; } tr.wrong td.kind { color: var(--bad); }

@@ -38,11 +38,11 @@ def ledger_table(report: LedgerReport) -> str:
     """Lay out the charges; a job that was charged again, or whose answer showed another cost, is marked."""
     if not report.charges:
         return '<p class="none">Nothing was charged.</p>'
-    again = {id(charge): one.reason for one in report.doubled for charge in one.charges[1:]}
+    again: dict[int, Reason] = {id(charge): one.reason for one in report.doubled for charge in one.charges[1:]}
     rows = [_charge_row(report, charge, again.get(id(charge))) for charge in report.charges[:_MAX_ROWS]]
     rows += [
         f'<tr><td class="at"></td><td colspan="3">Total</td><td class="num"><b>{decimal_text(total)}</b></td>'
-        f'<td>{text_of(unit)}</td><td colspan="2"></td></tr>'
+        f'<td class="word">{text_of(unit, 16)}</td><td colspan="2"></td></tr>'
         for unit, total in report.totals.items()
         if any(charge.unit == unit for charge in report.charges)
     ]
@@ -59,7 +59,7 @@ def _charge_row(report: LedgerReport, charge: Charge, reason: Reason | None) -> 
         again = '<span class="soft">same body</span> ' if reason == "same body" else '<b class="bad-word">again</b> '
     return (
         f'<tr><td class="at">{since_text(charge.at - report.began)}</td>{_id_cell(charge.job)}'
-        f'<td class="long">{text_of(charge.model)}</td><td class="num">{request}</td>'
+        f'<td class="long">{text_of(charge.model, 80)}</td><td class="num">{request}</td>'
         f'<td class="num">{again}{decimal_text(charge.amount)}</td><td class="word">{text_of(charge.unit, 16)}</td>'
         f"{_shown_cell(charge.shown, charge.amount)}"
         f'<td class="rule"><code>{text_of(charge.rule)}</code>{says}</td></tr>'
@@ -102,8 +102,8 @@ def _delivery_row(attempts: Sequence[Entry], began: int) -> str:
         f'<tr><td class="at">{since_text(moment_of(first) - began)}</td>'
         f'<td class="word"><span class="mono" title="{text_of(delivery)}">{text_of(delivery, 23)}</span><br>'
         f'<span class="soft">{text_of(text_in(first, "event"), 30)}</span></td>'
-        f'{_id_cell(job)}<td class="long">{text_of(text_in(first, "address"))}</td>'
-        f'<td>{"<br>".join(lines)}</td><td class="word">{word}</td></tr>'
+        f'{_id_cell(job)}<td class="long">{text_of(text_in(first, "address"), 120)}</td>'
+        f'<td class="long">{"<br>".join(lines)}</td><td class="word">{word}</td></tr>'
     )
 
 
@@ -118,7 +118,7 @@ def _attempt_line(attempt: Entry, first: int) -> str:
     done = f', <b class="bad-word">{text_of(fault)}</b>' if fault else ""
     return (
         f'<span class="soft">{since_text(moment_of(attempt) - first)}</span> '
-        f'<span class="{tone}">{text_of(outcome_text(attempt))}</span>{signed}{done}'
+        f'<span class="{tone}">{text_of(outcome_text(attempt), 120)}</span>{signed}{done}'
     )
 
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from fauxvider.errors import UsageError
 from fauxvider.receiver.backends import App, AppBackend, Backend, UrlBackend
-from fauxvider.receiver.listening import BACKLOG, LoopThread, listen, url_of
+from fauxvider.receiver.listening import Acceptor, LoopThread, listen, url_of
 from fauxvider.receiver.peer import Peer, Request
 from fauxvider.receiver.records import Answered, NotReceivedError, Received
 from fauxvider.receiver.script import Answer, Answers, make_chooser
@@ -74,7 +74,7 @@ class Receiver:
         self._keep = keep
         self._on_answer = on_answer
         self._down_until: int | None = None
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._is_stopping = False
         self._thread: LoopThread | None = None
         self._home = 0  # the thread of the loop
@@ -112,41 +112,33 @@ class Receiver:
 
     async def start(self) -> str:
         """Listen; give the URL. Raises PortTakenError or UsageError."""
-        if self._server is not None:
+        if self._acceptor is not None:
             raise UsageError("the receiver runs already")
         sock = listen(*self._place)
         try:
             if self._backend is not None:
                 await self._backend.start(sock.getsockname()[1])
-            self._is_stopping = False
-            self._home = threading.get_ident()
-            loop = asyncio.get_running_loop()
-            # It listens again; without a backlog that would shorten the queue to 100.
-            self._server = await loop.create_server(lambda: Peer(self), sock=sock, backlog=BACKLOG)
         except BaseException:
             sock.close()
-            if self._backend is not None:
-                await self._backend.stop()
             raise
+        self._is_stopping = False
+        self._home = threading.get_ident()
         self._url = url_of(sock)
+        self._acceptor = Acceptor(sock, lambda: Peer(self))
         return self._url
 
     async def stop(self) -> None:
         """End every connection, the hanging ones too, and the application behind. May be called more than once."""
-        if self._server is None:
+        if self._acceptor is None:
             return
-        server, self._server, self._is_stopping = self._server, None, True
-        server.close()
-        # A connection that was accepted just now becomes a peer within the loop's next turns.
-        for _ in range(5):
-            await asyncio.sleep(0)
+        acceptor, self._acceptor, self._is_stopping = self._acceptor, None, True
+        await acceptor.stop()
         while peers := list(self._peers):
             tasks = [peer.task for peer in peers if peer.task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await _hang_up(peers)
-        await server.wait_closed()
         if self._backend is not None:
             await self._backend.stop()
 

@@ -1,4 +1,4 @@
-"""A socket to listen on, and a thread to listen in."""
+"""A socket to listen on, what accepts connections from it, and a thread to do so in."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from concurrent.futures import Future
 
 from fauxvider.errors import PortTakenError, UsageError
 
-__all__ = ["BACKLOG", "LoopThread", "listen", "url_of"]
+__all__ = ["Acceptor", "LoopThread", "listen", "url_of"]
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what to call, not what to listen on
-BACKLOG = 2048
+_BACKLOG = 2048
+_EXHAUSTED_S = 0.1
+_WAKE_S = 1.0
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -34,7 +36,7 @@ def listen(host: str, port: int) -> socket.socket:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
-        sock.listen(BACKLOG)
+        sock.listen(_BACKLOG)
         sock.setblocking(False)
     except OSError as error:
         sock.close()
@@ -48,6 +50,47 @@ def url_of(sock: socket.socket) -> str:
     bound, port = sock.getsockname()[:2]
     host = _ANYWHERE.get(bound) or str(bound)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Acceptor:
+    """Makes a protocol of each connection.
+
+    Not asyncio's own server: one that is closed while a connection is being accepted loses that socket
+    without closing it, as a cancelled `sock_accept` does. This one is woken by a last connection instead.
+    """
+
+    def __init__(self, sock: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
+        self._sock = sock
+        self._protocol = protocol
+        self._is_stopping = False
+        self._task = asyncio.create_task(self._accept())
+
+    async def stop(self) -> None:
+        """Accept no more, and stop listening."""
+        self._is_stopping = True
+        host, *rest = self._sock.getsockname()
+        with self._sock, socket.socket(self._sock.family, socket.SOCK_STREAM) as last:
+            last.setblocking(False)
+            last.connect_ex((_ANYWHERE.get(host, host), *rest))
+            await asyncio.wait([self._task], timeout=_WAKE_S)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._is_stopping:
+            try:
+                sock, _ = await loop.sock_accept(self._sock)
+            except OSError:  # a connection that was lost again, or no descriptors left
+                await asyncio.sleep(_EXHAUSTED_S)
+                continue
+            if self._is_stopping:
+                sock.close()
+                return
+            try:
+                await loop.connect_accepted_socket(self._protocol, sock)
+            except OSError:
+                sock.close()
 
 
 class LoopThread:

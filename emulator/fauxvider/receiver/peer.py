@@ -81,7 +81,7 @@ class Peer(asyncio.Protocol):
         self._owner.join(self)
         if self._owner.is_down:
             self._owner.refuse("down")
-            self.reset()
+            self._loop.call_soon(self.reset)
         else:
             self._alarm(_IDLE_S)
 

@@ -16,12 +16,12 @@ from fauxvider.engine.plan import at_pointer, draw_plan
 from fauxvider.errors import FauxviderError
 from fauxvider.service import outputs, pictures
 from fauxvider.service.journal import address_shown
+from fauxvider.service.scopes import RequestScope
 from fauxvider.service.twisting import twist
 from fauxvider.service.wire import Rejection, Request
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Call, Provider
-    from fauxvider.service.scopes import RequestScope
 
 __all__ = ["Prepared", "accept", "body_print", "draw_again", "prepare", "request_print"]
 
@@ -46,7 +46,7 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
     if model is None:
         raise LookupError(f"the operation {call.operation.name} submits without a model")
     number = await provider.store.next_number("job")
-    scope = _scope(provider, call, model, number)
+    scope = RequestScope(provider, call, moment=call.moment, job_number=number)
     if not call.failure and (refusal := await _unrenderable(provider, call, model, scope)) is not None:
         return refusal
     key = None if call.failure else _quote_key(provider, model, scope)
@@ -83,7 +83,7 @@ def _quote_key(provider: Provider, model: Model, scope: RequestScope) -> tuple[o
     if provider.priced is not provider.contract or fields is None or not isinstance(given, dict):
         return None
     key = (provider.name, model.name, *[given.get(name) for name in fields])
-    return key if all(value.__class__ in _PLAIN for value in key) else None
+    return key if _PLAIN.issuperset(map(type, key)) else None
 
 
 def _price(provider: Provider, model: Model, shape: Shape, plan: Plan, scope: RequestScope) -> Decimal:
@@ -97,12 +97,6 @@ def _price(provider: Provider, model: Model, shape: Shape, plan: Plan, scope: Re
         run_ms=_run_ms(provider, plan),
         scope=scope,
     )
-
-
-def _scope(provider: Provider, call: Call, model: Model, number: int) -> RequestScope:
-    scope = provider.scope(call)
-    scope["mint"] = provider.mints(moment=call.moment, job=number, run=0, model=model.name, key=call.key)
-    return scope
 
 
 async def _shape(provider: Provider, model: Model, scope: RequestScope) -> Shape | Rejection:

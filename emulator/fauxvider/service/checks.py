@@ -16,9 +16,11 @@ from fauxvider.service.wire import Rejection, Request, header_of
 if TYPE_CHECKING:
     from fauxvider.service.provider import Call, Provider
 
-__all__ = ["CHECKS", "Check", "checks_of", "issue_scope", "key_of"]
+__all__ = ["CHECKS", "Check", "Verdict", "checks_of", "issue_scope", "key_of"]
 
-Check = Callable[["Provider", "Call"], Awaitable[Rejection | None]]
+# A check that must look something up gives an awaitable; the others answer at once.
+Verdict = Rejection | None
+Check = Callable[["Provider", "Call"], Verdict | Awaitable[Verdict]]
 
 _KEY_CAUSES = {"deleted": "auth_deleted", "inactive": "auth_inactive"}
 _CAUSES = {
@@ -56,7 +58,7 @@ def key_of(auth: Auth, request: Request) -> tuple[str, bool]:
     return "", is_present
 
 
-async def check_auth(provider: Provider, call: Call) -> Rejection | None:
+def check_auth(provider: Provider, call: Call) -> Rejection | None:
     key, is_present = key_of(provider.contract.auth, call.request)
     if not key:
         return Rejection("auth_unknown" if is_present else "auth_missing")
@@ -73,7 +75,7 @@ async def check_auth(provider: Provider, call: Call) -> Rejection | None:
     return None
 
 
-async def check_scope(provider: Provider, call: Call) -> Rejection | None:
+def check_scope(provider: Provider, call: Call) -> Rejection | None:
     if not call.operation.scope or not provider.world.keys:
         return None
     entry = provider.world.keys.get(key_of(provider.contract.auth, call.request)[0])
@@ -82,7 +84,7 @@ async def check_scope(provider: Provider, call: Call) -> Rejection | None:
     return Rejection("scope_missing", {"scope": call.operation.scope})
 
 
-async def check_model(provider: Provider, call: Call) -> Rejection | None:
+def check_model(provider: Provider, call: Call) -> Rejection | None:
     if not call.operation.model:
         return None
     scope = provider.scope(call)
@@ -96,7 +98,7 @@ async def check_model(provider: Provider, call: Call) -> Rejection | None:
     return None
 
 
-async def check_owner(_provider: Provider, call: Call) -> Rejection | None:
+def check_owner(_provider: Provider, call: Call) -> Rejection | None:
     if call.operation.owner and not (call.model and call.model.facts.get("owned")):
         return Rejection("owner_only")
     return None
@@ -131,14 +133,14 @@ def _path_part(call: Call, part: str) -> str:
     return call.request.params.get(part.removeprefix("path."), "")
 
 
-async def check_size(_provider: Provider, call: Call) -> Rejection | None:
+def check_size(_provider: Provider, call: Call) -> Rejection | None:
     limit = call.operation.max_body
     if call.request.over_size or len(call.request.body) > limit:
         return Rejection("body_too_large", {"limit": {"count": limit}, "size": len(call.request.body)})
     return None
 
 
-async def check_parse(_provider: Provider, call: Call) -> Rejection | None:
+def check_parse(_provider: Provider, call: Call) -> Rejection | None:
     operation, request = call.operation, call.request
     if operation.body == "none":
         return None
@@ -181,7 +183,7 @@ async def check_idempotency(provider: Provider, call: Call) -> Rejection | None:
     return None
 
 
-async def check_schema(provider: Provider, call: Call) -> Rejection | None:
+def check_schema(provider: Provider, call: Call) -> Rejection | None:
     operation = call.operation
     validators = operation.validators
     validator = validators.get(call.model.name if call.model else "") if validators else None

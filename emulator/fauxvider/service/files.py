@@ -116,7 +116,7 @@ def _spoiled(request: Request, data: bytes, media_type: str, faults: Mapping[str
     if "short" in faults:
         data = data[: int(len(data) * float(faults["short"]))]
     if "no_range" in faults:
-        request.headers = [pair for pair in request.headers if pair[0] != b"range"]
+        request.headers, request.named = [pair for pair in request.headers if pair[0] != b"range"], None
     reply = _file_reply(request, data, str(faults.get("content_type", media_type)))
     cut = next((name for name in faults if name in ("truncate", "reset")), "")
     if cut:

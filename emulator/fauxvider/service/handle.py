@@ -117,7 +117,10 @@ async def _operate(provider: Provider, request: Request, moment: int) -> tuple[R
 
 async def _checked(provider: Provider, call: Call) -> Reply:
     for check in provider.checks[call.operation.name]:
-        rejection = await check(provider, call)
+        verdict = check(provider, call)
+        if verdict is None:
+            continue
+        rejection = verdict if isinstance(verdict, Rejection) else await verdict
         if rejection is not None:
             return provider.refuse(call, rejection)
     return await KINDS[call.operation.kind](provider, call)

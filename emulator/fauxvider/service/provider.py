@@ -67,6 +67,7 @@ class Provider:
         self.world = world
         self.compiled: Compiled = compiled
         self.contract: Contract = compiled.contract
+        self.name = compiled.contract.provider
         self.store = store
         self.settings = settings
         self.mint = world.mint.branch(compiled.contract.provider)
@@ -84,10 +85,6 @@ class Provider:
         self.limits: Mapping[str, int] = {
             name: int(limit.count * factor) for name, limit in self.contract.limits.items() if factor is not None
         }
-
-    @property
-    def name(self) -> str:
-        return self.contract.provider
 
     @property
     def clock(self) -> Clock:

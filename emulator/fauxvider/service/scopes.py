@@ -49,12 +49,13 @@ class MintScope:
 class RequestScope(dict[str, Any]):
     """The names of a request. `call` is None for what no request asked for (an expired URL, a callback)."""
 
-    __slots__ = ("call", "moment", "provider")
+    __slots__ = ("call", "job_number", "moment", "provider")
 
-    def __init__(self, provider: Provider, call: Call | None, *, moment: int) -> None:
+    def __init__(self, provider: Provider, call: Call | None, *, moment: int, job_number: int = 0) -> None:
         self.provider = provider
         self.call = call
         self.moment = moment
+        self.job_number = job_number  # of a job that is about to be accepted
 
     def __missing__(self, name: str) -> Any:
         make = _MAKERS.get(name)
@@ -63,7 +64,7 @@ class RequestScope(dict[str, Any]):
 
     def fork(self) -> RequestScope:
         """Give a copy that can bind further names."""
-        made = RequestScope(self.provider, self.call, moment=self.moment)
+        made = RequestScope(self.provider, self.call, moment=self.moment, job_number=self.job_number)
         made.update(self)
         return made
 
@@ -108,7 +109,9 @@ def _request_mints(scope: RequestScope) -> MintScope:
     if call is None:
         return provider.mints(moment=scope.moment, request=provider.world.requests)
     model = call.model.name if call.model else ""
-    return provider.mints(moment=scope.moment, request=call.number, key=call.key, model=model)
+    return provider.mints(
+        moment=scope.moment, request=call.number, key=call.key, model=model, job=scope.job_number
+    )
 
 
 def _headers(scope: RequestScope) -> dict[str, str]:

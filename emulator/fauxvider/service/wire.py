@@ -23,6 +23,7 @@ class Request:
     raw_path: bytes = b""  # the whole path as it was sent: what signatures cover
     params: Mapping[str, str] = field(default_factory=dict)
     disconnected: Callable[[], Awaitable[Any]] | None = None  # returns when the client is gone
+    named: dict[bytes, bytes] | None = None  # the headers by name, made when one is first asked for
     over_size: bool = False  # the body was cut off: it passed every limit
     fingerprint: str = ""  # of the body, where that stands in for another one (a replay)
 
@@ -69,7 +70,9 @@ class Rejection:
 
 
 def header_of(request: Request, name: bytes) -> str | None:
-    for key, value in request.headers:
-        if key == name:
-            return value.decode("latin-1")
-    return None
+    """Give a header's value (of several, the last); names are lower case."""
+    named = request.named
+    if named is None:
+        named = request.named = dict(request.headers)
+    value = named.get(name)
+    return None if value is None else value.decode("latin-1")

@@ -30,8 +30,7 @@ BROKEN: Cases = {
         ("403", called().attempt(4, 403), 9),
     ],
     "refused-old-secret": [
-        ("journalled as old", called().attempt(4, 401, signature="old"), 9),
-        ("by the scenario", called().attempt(4, 401, signature="wrong", fault="sign rotated"), 9),
+        ("its signature is old", called().attempt(4, 401, signature="old"), 9),
     ],
     "redirected-callback": [("to https", called().attempt(4, 301), 9)],
     "refused-unknown-job": [

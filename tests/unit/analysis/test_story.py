@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import given
-from support.journals import START, charged, entry, everything, is_tame, legal_entries, lost_answer, poll, submit
 
 from fauxvider.analysis.entries import ordered, shown, since_text
 from fauxvider.analysis.story import story_lines, tell
+from support.journals import entry, everything, is_tame, legal_entries, lost_answer, poll, submit
 
 
 def test_a_lost_answer_reads_like_this() -> None:
@@ -104,4 +104,3 @@ def test_no_line_shows_what_stands_for_a_secret() -> None:
     facts = {"key": "canary-key", "intent": "canary-intent", "fingerprint": "canary-print", "digest": "canary-digest"}
     entries = [{**one, **facts} for one in everything()]
     assert "canary" not in "\n".join(story_lines([one for one in entries if one["kind"] != "note"]))
-    assert charged(0, "J1")["at"] == START

@@ -54,6 +54,8 @@ class _Job:
     started: float | None = None
     step: int = 0
     over: bool = field(default=False)
+    is_cancelled: bool = False
+    patience: asyncio.Timeout | None = None  # how long its worker may take
 
 
 class DiffusersRenderer:
@@ -161,8 +163,17 @@ class DiffusersRenderer:
         if not job.sent:
             self._fail(job, "cancelled", f"cancelled while {'queued' if job.started is None else 'running'}")
         elif self._worker is not None:
+            job.is_cancelled = True
             self._worker.send(Cancel(job.wire_id))
+            self._hurry(job)
         return True
+
+    def _hurry(self, job: _Job) -> None:
+        """Give a worker that hangs, and so hears nothing, a last time to stop at a step."""
+        until = self._now() + self.options.cancel_s
+        patience = job.patience
+        if patience is not None and not patience.expired() and (patience.when() or until) > until:
+            patience.reschedule(until)
 
     async def run(self, recipe: Recipe, *, fault: Fault | None = None) -> Rendered | Failed:
         """Render one picture and wait for its end."""
@@ -220,7 +231,7 @@ class DiffusersRenderer:
         job.sent = True
         worker.send(_request(job))
         try:
-            async with asyncio.timeout(self.options.deadline_s):
+            async with asyncio.timeout(self.options.deadline_s) as job.patience:
                 while (message := await worker.read()) is not None:
                     if await self._hear(job, message, worker):
                         return
@@ -228,6 +239,8 @@ class DiffusersRenderer:
             detail = "the rendering worker died"
         except TimeoutError:
             kind, detail = "deadline", f"it took longer than {self.options.deadline_s:g} s"
+            if job.is_cancelled:
+                kind, detail = "cancelled", "cancelled; its worker did not stop and was ended"
         except asyncio.CancelledError:
             await worker.kill()
             self._worker = None

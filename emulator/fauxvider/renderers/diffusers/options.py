@@ -41,6 +41,7 @@ class Options:
     replay: bool = False
     max_queue: int = 64
     deadline_s: float = 300.0
+    cancel_s: float = 30.0  # a cancelled job's worker that has not stopped by then is ended
     start_timeout_s: float = 120.0
 
     def check(self) -> None:

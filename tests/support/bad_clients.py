@@ -1,0 +1,556 @@
+"""Clients with one defect each, as cited incidents had it, and the scenario that exposes it.
+
+`BUGS` maps each to the verdict rule that must catch it; the reference client goes through the same scenario unharmed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from support.clients import Answer, Client, Order, Style, WireError
+from support.dialects import at
+
+__all__ = ["BUGS", "Bug"]
+
+DAY = 86_400.0
+HOUR = 3_600.0
+
+
+class Bad(Client):
+    """What no bad client does: sweep at night."""
+
+    def reconcile(self) -> None:
+        self.read_inbox()
+
+
+# --- money
+
+
+class Resends(Client):
+    """Sends the POST again whenever its answer does not come."""
+
+    def may_resend(self, _order: Order) -> bool:
+        return True
+
+
+class KeyPerTry(Client):
+    """Makes an idempotency key for each try."""
+
+    def key_of(self, order: Order, number: int) -> str:
+        return f"{order.intent}-{number}"
+
+
+class OneKey(Client):
+    """Has one idempotency key for everything."""
+
+    def key_of(self, _order: Order, _number: int) -> str:
+        return "my-app"
+
+
+class CancelsLate(Bad):
+    """Cancels after two minutes, without a look at what the answer shows."""
+
+    def step(self) -> None:
+        self.wire.sleep(120)
+        for order in self.orders:
+            self.send("POST", self.dialect.cancel.format(id=order.id))
+            order.state = "gave_up"
+
+
+class ForgetsTheResult(Bad):
+    """Is glad of COMPLETED, and leaves the picture where it is."""
+
+    def fetch(self, order: Order, url: Any) -> None:
+        order.state = "done"
+        self.wire.note("processed", job=order.id)
+
+
+class ComesLate(Bad):
+    """Looks once, when the night job runs."""
+
+    def step(self) -> None:
+        self.wire.sleep(2 * HOUR)
+        for order in self.orders:
+            order.since = self.wire.now() - 2 * HOUR
+            self.look(order)
+            order.state = "gave_up" if order.state == "open" else order.state
+
+
+# --- polling
+
+
+class NeverLeaves(Bad):
+    """The loop is left at success alone; everything else is still going on."""
+
+    def fail(self, order: Order) -> None:
+        order.state = "open" if self.wire.now() - order.since < 60 else "failed"
+
+
+class NumberForStatus(Bad):
+    """Reads `status` from whatever body comes, and takes 404 for a state like others."""
+
+    def look(self, order: Order) -> None:
+        if order.pause == 1:
+            self.wire.sleep(HOUR)
+        for _ in range(10):
+            tree = self.send("GET", self.dialect.read.format(id=order.id)).tree
+            word = at(tree, self.dialect.word)
+            if word in self.dialect.done | self.dialect.failed:
+                return self.see(order, word, tree)
+            self.wire.note("believes", job=order.id, text=str(word))
+            self.wire.sleep(5)
+        order.state = "gave_up"
+
+
+class Hammers(Client):
+    """Polls as fast as it can."""
+
+    def wait(self, order: Order, least: float | None = None) -> None:
+        order.due = self.wire.now() + 0.05
+
+
+class NoBackoff(Client):
+    """Waits a second and tries again, whatever is said."""
+
+    def wait(self, order: Order, least: float | None = None) -> None:
+        order.due = self.wire.now() + 1
+
+
+class IgnoresRetryAfter(Client):
+    """Knows 429, and does not read how long."""
+
+    def wait(self, order: Order, least: float | None = None) -> None:
+        super().wait(order)
+
+
+class GivesUpEarly(Bad):
+    """Has a cap of its own, shorter than what the provider allows itself."""
+
+    def look(self, order: Order) -> None:
+        super().look(order)
+        if order.state == "open" and self.wire.now() - order.since > 5:
+            order.state = "gave_up"
+
+
+class StopsAtUnknown(Bad):
+    """Takes a word that it does not know for the end of the matter."""
+
+    def see(self, order: Order, word: Any, tree: Any) -> None:
+        super().see(order, word, tree)
+        if order.state == "open" and word not in ("IN_QUEUE", "IN_PROGRESS", "queued", "running", "PROCESSING"):
+            order.state = "gave_up"
+
+
+class GoesBack(Bad):
+    """On success it reads the record once more for the output, and believes what it sees then."""
+
+    def fetch(self, order: Order, url: Any) -> None:
+        if order.told is None:
+            order.told = "read again"
+        else:
+            super().fetch(order, url)
+
+    def wait(self, order: Order, least: float | None = None) -> None:
+        order.due = self.wire.now() + 2
+
+
+# --- answers
+
+
+class RetriesRefusals(Client):
+    """Any status that is not 2xx is worth another try."""
+
+    def refused(self, order: Order, answer: Answer) -> None:
+        for _ in range(4):
+            self.wire.sleep(1)
+            self.send("POST", self.dialect.submit, self.body_of(order))
+        super().refused(order, answer)
+
+    def body_of(self, order: Order) -> dict[str, Any]:
+        return _spoiled(super().body_of(order))
+
+
+def _spoiled(body: dict[str, Any]) -> dict[str, Any]:
+    """Give a body without its prompt."""
+    tree = json.loads(json.dumps(body))
+    for holder in (tree.get("input"), tree.get("promptObject")):
+        if holder is not None:
+            holder.pop("prompt")
+    return tree
+
+
+class PollsWithAWrongKey(Bad):
+    """Looks at no status on polls: a 401 is one more `not yet`."""
+
+    def look(self, order: Order) -> None:
+        for _ in range(6):
+            self.wire.http("GET", self.base + self.dialect.read.format(id=order.id), {})
+            self.wire.sleep(10)
+        order.state = "gave_up"
+
+
+class SendsWhatIsForbidden(Client):
+    """Has its own idea of what a request needs."""
+
+    def body_of(self, order: Order) -> dict[str, Any]:
+        return _spoiled(super().body_of(order))
+
+
+class FailureForSuccess(Bad):
+    """Hands out `output` and never looks at the word beside it."""
+
+    def fail(self, order: Order) -> None:
+        order.state = "done"
+        self.wire.note("processed", job=order.id)
+
+
+# --- callbacks
+
+
+class TrustsTheCallback(Bad):
+    """Never looks for itself."""
+
+    def step(self) -> None:
+        self.read_inbox()
+        self.wire.sleep(5)
+        for order in self.orders:
+            if order.state == "open" and self.wire.now() - order.since > 120:
+                order.state = "gave_up"
+
+
+class AnswersAfterTheWork(Client):
+    """Does the work first and answers then."""
+
+    busy = 2
+
+    def on_callback(self, headers: Mapping[str, str], body: bytes) -> tuple[int, float]:
+        status, _ = super().on_callback(headers, body)
+        if type(self).busy:
+            type(self).busy -= 1
+            return status, 25
+        return status, 0
+
+
+class ProcessesCopies(Client):
+    """Works off every callback that comes, and does not remember which job it was for."""
+
+    def called(self, order: Order, payload: Any) -> None:
+        super().called(order, payload)
+
+    def on_callback(self, headers: Mapping[str, str], body: bytes) -> tuple[int, float]:
+        status, took = super().on_callback(headers, body)
+        if status == 200:
+            job = str(at(json.loads(body), self.dialect.callback_id))
+            self.wire.note("processed", job=job)
+        return status, took
+
+    def keep(self, order: Order, data: bytes) -> None:
+        self.wire.note("saved", job=order.id)
+
+
+class ChecksNoSignature(Client):
+    """Takes every callback."""
+
+    def is_signed_well(self, headers: Mapping[str, str], body: bytes) -> bool:
+        return True
+
+
+class SignsParsedJson(Client):
+    """Checks the signature over JSON that it has parsed and written again."""
+
+    def sign(self, key: str, body: bytes) -> str:
+        return super().sign(key, json.dumps(json.loads(body)).encode())
+
+
+class Rotates(Client):
+    """Makes a new secret current before it begins, and keeps the old one: no defect."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.new_secret()
+
+
+class KeepsOneSecret(Rotates):
+    """Knows the current secret alone."""
+
+    def is_signed_well(self, headers: Mapping[str, str], body: bytes) -> bool:
+        return headers.get(self.dialect.signature, "") == self.sign(self.keys[0], body)
+
+
+class Redirects(Client):
+    """Is registered under http and lives under https."""
+
+    def on_callback(self, headers: Mapping[str, str], body: bytes) -> tuple[int, float]:
+        return 301, 0
+
+
+class KnowsItsOwn(Client):
+    """Answers 404 to what it does not know yet."""
+
+    def on_callback(self, headers: Mapping[str, str], body: bytes) -> tuple[int, float]:
+        job = at(json.loads(body), self.dialect.callback_id)
+        if not any(order.id == job for order in self.orders):
+            return 404, 0
+        return super().on_callback(headers, body)
+
+
+class AsksForCopies(Client):
+    """Asks for the callback again and again instead of reading the record."""
+
+    def on_callback(self, headers: Mapping[str, str], body: bytes) -> tuple[int, float]:
+        return 503, 0
+
+    def step(self) -> None:
+        self.wire.sleep(20)
+        for order in self.orders:
+            for _ in range(5):
+                self.send("POST", f"/v1/runs/{order.id}/callback-redeliveries")
+                self.wire.sleep(20)
+            self.look(order)
+
+
+# --- results
+
+
+class KeepsLinks(Bad):
+    """Stores the link, and takes the picture when somebody wants to see it."""
+
+    links: dict[str, str]
+
+    def fetch(self, order: Order, url: Any) -> None:
+        order.state = "done"
+        order.told = url
+
+    def late(self) -> None:
+        for order in self.orders:
+            self.wire.http("GET", str(order.told), {})
+
+
+class OneTry(Bad):
+    """Tries a download once."""
+
+    def fetch(self, order: Order, url: Any) -> None:
+        order.state = "failed"
+        status, data = self.download(url)
+        if status == 200:
+            self.keep(order, data)
+        else:
+            self.wire.note("failed", job=order.id)
+
+
+class SavesTheLink(Bad):
+    """Says `saved` when it has written the link into its database, empty or not."""
+
+    def fetch(self, order: Order, url: Any) -> None:
+        order.state = "done"
+        self.keep(order, str(url).encode())
+
+
+class KeepsHalves(Client):
+    """Stores what came."""
+
+    def is_whole(self, data: bytes) -> bool:
+        return True
+
+
+class OneSession(Client):
+    """Has the key as a default header of its one session."""
+
+    def download(self, url: str) -> tuple[int, bytes]:
+        name, value = self.dialect.key
+        try:
+            answer = self.wire.http("GET", url, {name: value})
+        except WireError:
+            return 599, b""
+        return answer.status, answer.body
+
+
+# --- the table
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A client, the rule that must catch it, where it comes from, and what exposes it."""
+
+    client: type[Client]
+    rule: str
+    source: str
+    provider: str = "runpod"
+    style: Style = "polling"
+    rules: tuple[Mapping[str, Any], ...] = ()  # of the scenario
+    world: Mapping[str, Any] = field(default_factory=dict)
+    failures: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ("a fox",)
+    after: float = 2 * HOUR
+    reference: type[Client] = Client  # comes through the same unharmed
+    beside: tuple[str, ...] = ()  # rules that the same defect breaks, too
+    waits: str = ""  # what the journal does not say yet
+
+    def __str__(self) -> str:
+        return f"{self.client.__name__} on {self.provider}"
+
+
+def _on(on: str, do: Mapping[str, Any], **when: Any) -> Mapping[str, Any]:
+    return {"on": on, "do": do, **({"when": when} if when else {})}
+
+
+LOST = _on("request", {"lose": "reset"}, does="submit", nth=1)
+SLOW = _on("job", {"slow": "2m"})
+
+BUGS: tuple[Bug, ...] = (
+    Bug(Resends, "retried-without-key", "users.md C1: Comfy-Org/ComfyUI PR #16204", rules=(LOST,)),
+    Bug(
+        Resends,
+        "retried-without-key",
+        "users.md C1: ComfyUI #15897 (a proxy's page)",
+        provider="onemin",
+        rules=(_on("request", {"lose": "html_522"}, does="submit", nth=1),),
+    ),
+    Bug(KeyPerTry, "retried-with-new-key", "users.md C1: square-mcp-server#31", provider="runflow", rules=(LOST,)),
+    Bug(OneKey, "reused-key", "users.md C1: replicate/cog#905", provider="runflow", prompts=("a fox", "a hare")),
+    Bug(CancelsLate, "cancelled-too-late", "users.md C10"),
+    Bug(ForgetsTheResult, "paid-never-fetched", "users.md C1 (four charges, no image)"),
+    Bug(ComesLate, "came-after-retention", "users.md C8: runpod/runpod-python#56"),
+    Bug(NeverLeaves, "polled-finished-job", "users.md C8: AIProxySwift PR #27", failures=("handler_error",)),
+    Bug(
+        NumberForStatus,
+        "polled-denied-job",
+        "users.md C8: n8n-nodes-comfyui#16; runpod.md 11.1",
+        beside=("came-after-retention",),
+    ),
+    Bug(Hammers, "hammered", "users.md C8", provider="onemin"),
+    Bug(
+        NoBackoff,
+        "no-backoff",
+        "users.md row 56; runpod.md 5",
+        rules=(_on("request", {"refuse": "rate"}, does="read", nth="1-6"),),
+    ),
+    Bug(
+        IgnoresRetryAfter,
+        "ignored-retry-after",
+        "users.md row 56: mimickerhq/mimicker PR #38",
+        provider="onemin",
+        rules=(_on("request", {"refuse": "rate", "retry_after": "40s"}, does="read", nth=1),),
+    ),
+    Bug(GivesUpEarly, "gave-up-early", "users.md C8: moeru-ai/airi#2084", rules=(SLOW,)),
+    Bug(
+        StopsAtUnknown,
+        "stopped-at-unknown-word",
+        "users.md C8: bitmind-subnet PR #312",
+        rules=(SLOW, _on("job", {"words": {"IN_PROGRESS": "WARMING_UP"}})),
+    ),
+    Bug(
+        GoesBack,
+        "went-back",
+        "users.md C5: google/go-github#2706; C8: runpod-python#250",
+        rules=(_on("job", {"flicker": {"word": "IN_PROGRESS", "after": "1s", "lasts": "30s"}}),),
+    ),
+    Bug(
+        RetriesRefusals,
+        "retried-refusal",
+        "users.md C8",
+        provider="runflow",
+        beside=("forbidden-request",),
+        waits="refused submits have no fingerprint in the journal",
+    ),
+    Bug(PollsWithAWrongKey, "retried-refusal", "users.md C8: mutonby/openshorts#39", provider="onemin"),
+    Bug(SendsWhatIsForbidden, "forbidden-request", "users.md C11", provider="onemin"),
+    Bug(
+        SendsWhatIsForbidden,
+        "forbidden-request",
+        "runpod.md C8 (accepted, and failed for it)",
+        waits="`ended` has no failure in the journal",
+    ),
+    Bug(
+        FailureForSuccess,
+        "took-failure-for-success",
+        "runpod.md 11.7 (FAILED swallowed)",
+        failures=("handler_error",),
+    ),
+    Bug(
+        TrustsTheCallback,
+        "lost-callback-not-reconciled",
+        "users.md C3: replicate-javascript#321",
+        style="webhook",
+        rules=(_on("delivery", {"lose": True}),),
+    ),
+    Bug(
+        TrustsTheCallback,
+        "lost-callback-not-reconciled",
+        "users.md C3: PHASE-STELLAR/Phase#29 (we were deploying)",
+        provider="runflow",
+        style="webhook",
+        rules=(_on("attempt", {"answer": 503}),),
+    ),
+    Bug(AnswersAfterTheWork, "slow-acknowledgement", "users.md C4: bettersg/checkMate#152", style="webhook"),
+    Bug(
+        ProcessesCopies,
+        "processed-twice",
+        "users.md C4: wasp-lang/open-saas#688",
+        provider="runflow",
+        style="webhook",
+        rules=(_on("delivery", {"duplicate": 2}),),
+    ),
+    Bug(
+        ChecksNoSignature,
+        "accepted-bad-signature",
+        "users.md C2; replicate-javascript#195",
+        provider="runflow",
+        style="webhook",
+        rules=(_on("attempt", {"tamper": "body"}),),
+    ),
+    Bug(SignsParsedJson, "refused-good-signature", "users.md C2: orch#134", provider="runflow", style="webhook"),
+    Bug(
+        KeepsOneSecret,
+        "refused-old-secret",
+        "users.md C9: octokit/webhooks.js#770",
+        provider="runflow",
+        style="webhook",
+        rules=(_on("attempt", {"sign": "rotated"}),),
+        reference=Rotates,
+        waits="the journal calls signatures by the secret before wrong, not old",
+    ),
+    Bug(Redirects, "redirected-callback", "users.md C2: replicate-javascript#195", provider="runflow", style="hybrid"),
+    Bug(
+        KnowsItsOwn,
+        "refused-unknown-job",
+        "users.md C6: Wavix/Mokkify PR #30",
+        provider="runflow",
+        style="webhook",
+        rules=(_on("delivery", {"early": True}),),
+    ),
+    Bug(AsksForCopies, "redelivery-storm", "users.md C4: sendgrid/docs#2933", provider="runflow", style="webhook"),
+    Bug(
+        KeepsLinks,
+        "used-expired-url",
+        "users.md C7: wandb/weave PR #1524",
+        provider="runflow",
+        after=2 * DAY,
+        beside=("never-downloaded",),
+    ),
+    Bug(
+        KeepsLinks,
+        "never-downloaded",
+        "users.md C7: premieroctet/photoshot#54",
+        after=8 * DAY,
+        beside=("used-expired-url",),
+    ),
+    Bug(
+        OneTry,
+        "download-not-retried",
+        "users.md C7: reapit/foundations#10700",
+        rules=(_on("output", {"late": "20s"}),),
+    ),
+    Bug(
+        SavesTheLink,
+        "saved-nothing",
+        "onemin.md 4 (SUCCESS with an empty temporaryUrl)",
+        provider="onemin",
+        rules=(_on("output", {"empty_url": True}),),
+    ),
+    Bug(KeepsHalves, "kept-damaged-picture", "users.md C12", rules=(_on("output", {"short": 0.5}),)),
+    Bug(OneSession, "leaked-key-to-file-host", "runflow.md 10", provider="onemin"),
+)
