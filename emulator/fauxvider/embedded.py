@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from fauxvider.analysis.verdict import Verdict
 from fauxvider.ports import Pipeline
 from fauxvider.server.app import ProviderApp
 from fauxvider.server.build import build_emulator
@@ -15,6 +16,7 @@ from fauxvider.server.egress import EgressPolicy
 from fauxvider.server.runner import RunSettings, ServerThread
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
+from fauxvider.service.reports import Report
 from fauxvider.service.world import WorldOptions
 from fauxvider.values import parse_span
 
@@ -166,6 +168,18 @@ class WorldHandle:
             return self._server.emulator.journal(self.name)
 
         return self._server.call(read())
+
+    def report(self) -> Report:
+        """Give what the journal tells so far: verdict, bill, near misses, story, timeline page."""
+
+        async def read() -> Report:
+            return Report(self._server.emulator, self.name)
+
+        return self._server.call(read())
+
+    def verdict(self, *, ignore: Iterable[str] = ()) -> Verdict:
+        """Grade the client by what it did in this world; `ignore` names rules that do not matter here."""
+        return self.report().verdict(ignore=frozenset(ignore))
 
     def scenario(self) -> dict[str, Any]:
         """Say which rules of the world's scenario took effect, and which never did."""

@@ -96,7 +96,7 @@ def _rules(provider: str) -> st.SearchStrategy[dict[str, Any]]:
     phase = {"runpod": "IN_PROGRESS", "runflow": "running", "onemin": "PROCESSING"}[provider]
     jobs = (
         *JOBS, {"stuck": phase}, {"words": {phase: "WARMING_UP"}}, {"extra": {"word": "PAUSED", "after": phase, "lasts": "30s"}},
-        {"flicker": {"word": phase, "after": "0s", "lasts": "60s"}}, {"lose_worker": {"after": "1s", "ends": "succeeded"}},
+        {"flicker": {"word": phase, "after": "1s", "lasts": "60s"}}, {"lose_worker": {"after": "1s", "ends": "succeeded"}},
     )  # fmt: skip
     does = st.sampled_from(["submit", "read", "file"])
     asked = st.builds(
@@ -122,11 +122,13 @@ def plays(draw: st.DrawFn) -> dict[str, Any]:
     provider = draw(st.sampled_from(sorted(DIALECTS)))
     style: Style = draw(st.sampled_from(["polling", "webhook", "hybrid"]))
     clock = draw(st.sampled_from(["manual", "manual", "stepping:200ms"]))
+    limits = draw(st.sampled_from(["on", "on", "on", {"factor": "0.01"}]))
+    poor = draw(st.sampled_from([{}, {}, {}, {"balances": "0.01"}]))
     return {
         "provider": provider,
         "style": style,
         "rules": draw(st.lists(_rules(provider), max_size=4)),
-        "world": {"seed": draw(st.integers(0, 2**32)), "clock": clock},
+        "world": {"seed": draw(st.integers(0, 2**32)), "clock": clock, "limits": limits, **poor},
         "down": draw(st.sampled_from([0, 0, 3, 60])),
         "failures": draw(st.lists(st.booleans(), max_size=2)),
         "orders": draw(st.integers(1, 3)),

@@ -1,7 +1,7 @@
 """Reference clients: what a careful integrator writes, against a transport that is handed in.
 
-Three styles (polling, webhook, hybrid) over the providers' data tables (`support.dialects`). The verdict finds nothing in
-what they do, whatever happens to them; `support.bad_clients` has one defect each. No sockets, no clock of their own.
+Three styles (polling, webhook, hybrid) over the providers' data tables (`support.dialects`). The verdict finds
+nothing in what they do, whatever happens to them; `support.bad_clients` have one defect each. No sockets, no clock.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Answer:
 
 
 class Transport(Protocol):
-    """What a client is given. `note` tells the test what the client did: processed, saved, failed, gave_up, believes."""
+    """What a client is given. `note` says what the client did: processed, saved, failed, gave_up, believes."""
 
     def http(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer: ...
     def sleep(self, seconds: float) -> None: ...
@@ -70,8 +70,8 @@ class Order:
     id: str = ""
     since: float = 0
     due: float = 0
+    barred: float = 0  # until when the provider does not want to be asked
     pause: float = 1
-    denials: int = 0
     was_seen: bool = False
     told: Any = None  # a callback's payload
     picture: bytes = b""
@@ -133,14 +133,18 @@ class Client:
 
     def reconcile(self) -> None:
         """The nightly sweep: whatever is still not known is looked up once more."""
-        self.read_inbox()
-        self.adopt()
         for order in self.orders:
-            if order.id and order.state in ("gave_up", "open"):
+            if order.state == "gave_up":
                 order.state = "open"
+        self.adopt()
+        self.read_inbox()
+        for order in self.orders:
+            if order.state == "open":
                 self.look(order)
-                if order.state == "open":
-                    order.state = "gave_up"
+            if order.state == "open" and self.was_told(order):
+                self.fetch(order, at(order.told, self.dialect.url))
+            if order.state == "open":
+                order.state = "gave_up"
 
     def late(self) -> None:
         """What is done days later; the reference has nothing left to do."""
@@ -216,7 +220,7 @@ class Client:
             return self.fail(order)
         if answer.status >= 400 or (answer.tree is not None and not word):
             return self.denied(order)
-        order.denials = 0
+        order.was_seen = order.was_seen or bool(word)
         self.see(order, word, answer.tree)
         if order.state == "open":
             self.wait(order)
@@ -224,16 +228,20 @@ class Client:
     def wait(self, order: Order, least: float | None = None) -> None:
         order.pause = min(SLOWEST, order.pause * 1.5)
         order.due = self.wire.now() + max(order.pause, least or 0)
+        order.barred = self.wire.now() + (least or 0)
 
     def denied(self, order: Order) -> None:
         """A fresh job may not be known yet; any other one is gone, and its callback is all that is left of it."""
-        order.denials += 1
         if not order.was_seen and self.wire.now() - order.since < FRESH:
             return self.wait(order)
-        if order.told is not None and at(order.told, self.dialect.callback_word) in self.dialect.done:
+        if self.was_told(order):
             return self.fetch(order, at(order.told, self.dialect.url))
         order.state = "gone"
         self.wire.note("failed", job=order.id)
+
+    def was_told(self, order: Order) -> bool:
+        """Whether a callback tells of success, for when the record cannot be read."""
+        return order.told is not None and at(order.told, self.dialect.callback_word) in self.dialect.done
 
     def see(self, order: Order, word: Any, tree: Any) -> None:
         """The first terminal word is final; a word that nobody knows is no end."""
@@ -243,8 +251,6 @@ class Client:
             self.fetch(order, at(tree, self.dialect.url))
         elif word in self.dialect.failed:
             self.fail(order)
-        else:
-            order.was_seen = True
 
     def fail(self, order: Order) -> None:
         order.state = "failed"
@@ -275,23 +281,26 @@ class Client:
                     return self.keep(order, data)
             else:
                 status = 0
-            self.wire.sleep(pause)
+            self.wire.sleep(max(pause, order.barred - self.wire.now()))
             pause *= 2
             # A link that is refused is not tried again as it is; nor is the record read for ever.
             if status in (0, 403, 404, 410):
-                if looks >= (2 if status == 0 else 7):
-                    break
                 looks += 1
-                url = self.look_for_url(order, url)
+                url = self.look_for_url(order, url) if looks <= (2 if status == 0 else 7) else None
+                if url is None:
+                    break
         order.state = "failed"
         self.wire.note("failed", job=order.id)
 
     def look_for_url(self, order: Order, url: Any) -> Any:
+        """Give the link that the record shows now; None where there is no record any more."""
         try:
             answer = self.send("GET", self.dialect.read.format(id=order.id))
         except WireError:
             return url
-        return at(answer.tree, self.dialect.url) or url
+        order.barred = self.wire.now() + (answer.retry_after or 0)
+        is_gone = answer.status in (404, 410) or (answer.status == 200 and not at(answer.tree, self.dialect.word))
+        return None if is_gone else at(answer.tree, self.dialect.url) or url
 
     def download(self, url: str) -> tuple[int, bytes]:
         """Give status and bytes; the key stays with the API."""
@@ -355,15 +364,15 @@ class Client:
         word = at(payload, self.dialect.callback_word)
         if self.keys:
             self.see(order, word, payload)
-        else:
+        elif self.wire.now() >= order.barred:
             self.look(order)
 
     def adopt(self) -> None:
         """Callbacks of jobs whose POST was never answered: they are ours all the same."""
+        known = {order.id for order in self.orders}
         for payload in self.inbox:
             lost = next((order for order in self.orders if order.state == "lost"), None)
-            job = at(payload, self.dialect.callback_id)
-            if lost is not None and job:
-                lost.id, lost.state, lost.told, lost.was_seen = str(job), "open", payload, True
-                lost.since = self.wire.now()
-        self.read_inbox()
+            job = str(at(payload, self.dialect.callback_id))
+            if lost is not None and job not in known:
+                lost.id, lost.state, lost.was_seen, lost.since = job, "open", True, self.wire.now()
+                known.add(job)

@@ -149,10 +149,11 @@ class Play:
         return client
 
     def perform(self, client: Client, prompts: Sequence[str], *, after: float) -> Verdict:
-        """Let the client work, sweep after an hour, and see what it has left undone after so many seconds."""
+        """Let the client work, sweep after one hour and six, and see what is left undone so many seconds later."""
         client.run(list(prompts))
-        self.sleep(3600)
-        client.reconcile()
+        for hours in (1, 5):
+            self.sleep(hours * 3600)
+            client.reconcile()
         self.sleep(after)
         client.late()
         return self.verdict()

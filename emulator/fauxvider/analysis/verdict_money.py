@@ -66,10 +66,10 @@ def _key_reused(history: History) -> Iterator[Case]:
 def _cancelled_too_late(history: History) -> Iterator[Case]:
     for job in history.jobs.values():
         end = job.end
-        if end is None or end.state != "succeeded" or not job.charged or job.downloads:
+        if end is None or end.state != "succeeded" or not job.charged:
             continue
         late = [one for one in job.asks if one.does == "cancel" and one.is_ok and one.at >= end.at]
-        if late:
+        if late and not job.files:
             bill = [(at, f"charged {amount}") for at, amount in job.charged]
             yield case(job.id, *bill, *[(one.at, asked_text(one)) for one in late])
 

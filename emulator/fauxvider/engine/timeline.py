@@ -44,6 +44,11 @@ class Life:
         return self.ended >= self.began + OPEN
 
     @property
+    def started(self) -> int | None:
+        """When it first ran, if it did."""
+        return next((at for at, state in self.marks if state.canonical == "running" and at < self.ended), None)
+
+    @property
     def succeeds(self) -> bool:
         return self.end.canonical == "succeeded"
 

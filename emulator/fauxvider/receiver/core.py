@@ -141,6 +141,7 @@ class Receiver:
             await _hang_up(peers)
         if self._backend is not None:
             await self._backend.stop()
+        self._home = 0
 
     def wait(self, count: int, timeout_s: float = 2.0) -> list[Received]:
         """Wait until this many requests have come; raises NotReceivedError. Not for the loop's own thread."""

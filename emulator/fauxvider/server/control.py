@@ -17,6 +17,7 @@ from fauxvider.errors import FauxviderError, UnknownWorldError, UsageError
 from fauxvider.gate import JsonRefusedError, dump_json, parse_json
 from fauxvider.service.emulator import Emulator
 from fauxvider.service.options import read_options
+from fauxvider.service.reports import Report
 from fauxvider.values import parse_span
 
 __all__ = ["ControlGuard", "control_app", "new_token"]
@@ -141,6 +142,24 @@ class _Control:
     async def ledger(self, request: Request) -> Response:
         return _answer(200, await self.emulator.ledger(_world(request)))
 
+    async def verdict(self, request: Request) -> Response:
+        return _answer(200, Report(self.emulator, _world(request)).verdict_json())
+
+    async def near_misses(self, request: Request) -> Response:
+        misses = Report(self.emulator, _world(request)).near_misses()
+        return _answer(
+            200, {"near_misses": [{"kind": miss.kind, "rule": miss.rule, "text": miss.text} for miss in misses]}
+        )
+
+    async def story(self, request: Request) -> Response:
+        return Response("\n".join([*Report(self.emulator, _world(request)).story(), ""]), media_type="text/plain")
+
+    async def bill(self, request: Request) -> Response:
+        return Response(Report(self.emulator, _world(request)).ledger_text(), media_type="text/plain")
+
+    async def timeline(self, request: Request) -> Response:
+        return Response(Report(self.emulator, _world(request)).page(), media_type="text/html")
+
     async def scenario(self, request: Request) -> Response:
         return _answer(200, self.emulator.scenario(_world(request)))
 
@@ -168,6 +187,11 @@ class _Control:
             Route(f"{one}/ledger", self.ledger, methods=["GET"]),
             Route(f"{one}/journal", self.journal, methods=["GET"]),
             Route(f"{one}/scenario", self.scenario, methods=["GET"]),
+            Route(f"{one}/verdict", self.verdict, methods=["GET"]),
+            Route(f"{one}/near-misses", self.near_misses, methods=["GET"]),
+            Route(f"{one}/story", self.story, methods=["GET"]),
+            Route(f"{one}/bill", self.bill, methods=["GET"]),
+            Route(f"{one}/timeline", self.timeline, methods=["GET"]),
             Route(f"{one}/notes", self.note, methods=["POST"]),
         ]
 

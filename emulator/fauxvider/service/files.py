@@ -90,20 +90,25 @@ async def _serve_output(
     record, number = await _picture(provider, groups)
     if record is None or not 1 <= number <= record.job.shape.count:
         return _refuse(provider, rule, "url_unknown", moment)
+    reply = await _picture_reply(provider, request, rule, record, number, moment)
+    reply.job = record.job.id
+    return reply
+
+
+async def _picture_reply(  # noqa: PLR0917 - what one file request is about
+    provider: Provider, request: Request, rule: Url, record: Record, number: int, moment: int
+) -> Reply:
     life = provider.life(record)
     if not life.succeeds or moment < life.ended or _is_swept(rule, life, moment):
         return _refuse(provider, rule, "url_unknown", moment)
     faults = record.job.twist.output if record.job.twist else {}
     is_dead = "dies" in faults and moment > life.ended + faults["dies"]
     if moment < life.ended + faults.get("late", 0):
-        reply = _refuse(provider, rule, "url_unknown", moment)
-    elif is_dead or (rule.signer == "opaque" and is_past(rule, since=life.ended, moment=moment)):
-        reply = _refuse(provider, rule, "url_expired", moment)
-    else:
-        data = await picture_bytes(provider, record, life, number)
-        reply = _spoiled(request, data, MEDIA_TYPES[record.job.shape.format], faults)
-    reply.job = record.job.id
-    return reply
+        return _refuse(provider, rule, "url_unknown", moment)
+    if is_dead or (rule.signer == "opaque" and is_past(rule, since=life.ended, moment=moment)):
+        return _refuse(provider, rule, "url_expired", moment)
+    data = await picture_bytes(provider, record, life, number)
+    return _spoiled(request, data, MEDIA_TYPES[record.job.shape.format], faults)
 
 
 def _spoiled(request: Request, data: bytes, media_type: str, faults: Mapping[str, Any]) -> Reply:

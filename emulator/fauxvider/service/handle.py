@@ -46,6 +46,7 @@ KINDS: Mapping[str, Handler] = {
     "asset_read": library.asset_read,
 }
 
+_MAX_KEPT = 65_536  # of a refused body, to be explained later
 _JOURNAL = (
     "provider", "operation", "does", "method", "path", "status", "job", "cause", "key", "number", "state", "word",
     "ended", "retry_after", "intent", "fingerprint", "shown_cost", "leaks", "fault",
@@ -74,6 +75,8 @@ async def handle(provider: Provider, request: Request) -> Reply:
             reply.intent, reply.fingerprint, reply.shown_cost, leaks, names_of(faults) if faults else "",
         ),
     )  # fmt: skip
+    if reply.cause and filed is None:
+        world.refused.append((provider.name, request.origin, request.method, request.path, request.body[:_MAX_KEPT]))
     return reply
 
 

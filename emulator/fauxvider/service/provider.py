@@ -217,7 +217,12 @@ class Provider:
         if life.gone is not None and life.gone < moment:
             return  # removed before its end: nobody is charged or called for it
         job = record.job
-        self.world.journal.add(moment, "ended", ("provider", "job", "state"), (self.name, job.id, life.end.word))
+        self.world.journal.add(
+            moment,
+            "ended",
+            ("provider", "job", "state", "word", "failure", "started"),
+            (self.name, job.id, life.end.canonical, life.end.word, life.failure, life.started),
+        )
         if life.end.canonical in self.contract.account.charge and job.price:
             await self._charge(record, moment)
         await deliveries.begin_automatic(self, record, life, moment)
@@ -231,7 +236,10 @@ class Provider:
         await self.store.add_charge(Charge(moment, job.id, job.price, unit, rule, job.key, job.intent, job.fingerprint))
         self.used += job.price
         self.world.journal.add(
-            moment, "charged", ("provider", "job", "amount", "unit"), (self.name, job.id, str(job.price), unit)
+            moment,
+            "charged",
+            ("provider", "job", "amount", "unit", "rule"),
+            (self.name, job.id, str(job.price), unit, rule),
         )
 
     async def attempt(self, job_id: str, delivery_id: str, moment: int) -> None:

@@ -109,9 +109,7 @@ def _request_mints(scope: RequestScope) -> MintScope:
     if call is None:
         return provider.mints(moment=scope.moment, request=provider.world.requests)
     model = call.model.name if call.model else ""
-    return provider.mints(
-        moment=scope.moment, request=call.number, key=call.key, model=model, job=scope.job_number
-    )
+    return provider.mints(moment=scope.moment, request=call.number, key=call.key, model=model, job=scope.job_number)
 
 
 def _headers(scope: RequestScope) -> dict[str, str]:

@@ -7,6 +7,7 @@ for the next thing due. `advance` settles: it runs what falls due, in order, and
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from fauxvider.service.provider import Provider
 
 __all__ = ["Due", "World", "WorldOptions"]
+
+MAX_REFUSED = 50  # refused requests that are kept to be explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class World:
         self.scripted = Scripted(options.scenario, self) if options.scenario.rules else None
         self.salt = name.encode()[:64] or b"-"
         self.requests = 0
+        self.refused: deque[tuple[str, str, str, str, bytes]] = deque(maxlen=MAX_REFUSED)
         self.closed = False
         self.prints: Mapping[str, str] = {}  # of secrets that stand in for others (a replay)
         self._prints: dict[str, str] = {}

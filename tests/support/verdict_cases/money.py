@@ -50,6 +50,11 @@ KEPT: Cases = {
     "reused-key": [("a conflict of another kind", done().ask(6, "retry", status=409, cause="job_state"), 10)],
     "cancelled-too-late": [
         ("before the end", submitted().ask(2, "cancel", state="cancelled", word="CANCELLED").end(2, "cancelled"), 10),
+        (
+            "and a download was tried",
+            ended().ask(5, "cancel", state="succeeded", word="COMPLETED").file(6, status=502),
+            10,
+        ),
         ("and fetched", ended().ask(5, "cancel", state="succeeded", word="COMPLETED").file(6), 10),
         ("a failed one", submitted().end(4, "failed").ask(5, "cancel", state="failed", word="FAILED"), 10),
     ],

@@ -778,6 +778,7 @@ def test_starting_and_stopping(run: Run[Any]) -> None:
         assert receiver.count == 1
 
     run(main())
+    assert len(receiver.wait(1)) == 1
     with receiver:
         assert talk(receiver, POST)[0] is not None
     assert receiver.count == 2
@@ -814,3 +815,26 @@ def test_an_idle_connection_does_not_hold_up_the_end() -> None:
         half.send(POST[:30])
     with client, half:
         assert client.rest() == b""
+
+
+@pytest.mark.parametrize("data", [b"", POST[:30], POST])
+def test_senders_that_stand_still_are_cut_off(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr("fauxvider.receiver.peer._IDLE_S", 0.02)
+    with Receiver() as receiver, RawClient(receiver.url) as client:
+        client.send(data)
+        assert client.rest() == (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" if data == POST else b"")
+
+
+@pytest.mark.parametrize("data", [b"nonsense\r\n\r\n", POST.replace(b"1.1", b"1.0")])
+def test_senders_that_talk_on_after_the_end_are_cut_off(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr("fauxvider.receiver.peer._LINGER_S", 0.02)
+    with Receiver() as receiver, RawClient(receiver.url) as client:
+        client.send(data)
+        assert client.rest().startswith(b"HTTP/1.1 ")
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            talk_on(client)
+
+
+def talk_on(client: RawClient) -> None:
+    for _ in range(1_000_000):
+        client.send(b"more")

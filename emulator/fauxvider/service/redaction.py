@@ -1,0 +1,138 @@
+"""What must not leave a world: API keys, idempotency keys, userinfo and query of addresses; and what stands in.
+
+A stand-in behaves as the secret did: equal secrets have equal ones, an address keeps its length and shape.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+
+from fauxvider.contract.model import Contract
+from fauxvider.engine.facts import ApiKey
+from fauxvider.engine.plan import at_pointer
+from fauxvider.gate import JsonRefusedError, parse_json
+from fauxvider.service.wire import Request
+
+__all__ = ["Redactor", "shown_address"]
+
+_KEPT = frozenset({"content-type", "content-encoding", "range"})
+_LONG = 8  # a shorter key is found in every second word
+_ADDRESS = re.compile(
+    r"(?P<head>(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?)(?:(?P<user>[^/?#]*)@)?(?P<place>[^?#]*)"
+    r"(?P<query>\?[^#]*)?(?P<mark>#.*)?",
+    re.DOTALL,
+)
+_WHOLE_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://\S+")
+_ADDRESS_INSIDE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,30}:(?:\\?/){2}[^\s\"'<>]+")
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+
+
+def shown_address(address: str) -> tuple[str, list[str]]:
+    """Give an address of the same length without userinfo, query and fragment, and what was taken out."""
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        return address, []
+    parts = {name: found[name] or "" for name in ("user", "query", "mark")}
+    user = re.sub("[^:]", "x", parts["user"]) + "@" if found["user"] is not None else ""
+    query, mark = (part[:1] + re.sub("[^&=]", "x", part[1:]) for part in (parts["query"], parts["mark"]))
+    taken = [part for part in (parts["user"], parts["query"][1:], parts["mark"][1:]) if part]
+    return f"{found['head']}{user}{found['place']}{query}{mark}", taken
+
+
+class Redactor:
+    """Gives stand-ins, and remembers what they stand for."""
+
+    def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
+        self._keys: dict[str, str] = {}
+        self._intents: dict[str, str] = {}
+        for one in keys:
+            self.key(one.key)
+
+    @property
+    def stand_ins(self) -> Iterator[tuple[str, str]]:
+        """Give (stand-in, secret), keys first."""
+        for known in (self._keys, self._intents):
+            yield from ((name, secret) for secret, name in known.items())
+
+    @property
+    def long_keys(self) -> list[str]:
+        """The API keys that can be told from other text."""
+        return sorted((key for key in self._keys if len(key) >= _LONG), key=len, reverse=True)
+
+    def key(self, secret: str) -> str:
+        return self._keys.setdefault(secret, f"key-{len(self._keys) + 1}")
+
+    def headers(self, contract: Contract, request: Request) -> dict[str, str]:
+        """Give the headers that an answer depends on, the first of each name."""
+        accepted = {one.header: one.scheme for one in contract.auth.accept}
+        intent = contract.idempotency.header.lower() if contract.idempotency else ""
+        found: dict[str, str] = {}
+        for raw, data in request.headers:
+            name, value = raw.decode("latin-1"), data.decode("latin-1")
+            if name in found:
+                continue
+            if name in accepted:
+                found[name] = self._credentials(value, accepted[name])
+            elif name == intent:
+                found[name] = self._intents.setdefault(value, f"intent-{len(self._intents) + 1}") if value else ""
+            elif name in _KEPT:
+                found[name] = value
+        return found
+
+    def _credentials(self, value: str, scheme: str) -> str:
+        head, _, secret = value.partition(" ") if scheme else ("", "", value)
+        if head.lower() != scheme.lower():
+            return self.key(value)
+        stand_in = self.key(secret.strip()) if secret.strip() else ""
+        return f"{head} {stand_in}" if scheme else stand_in
+
+    def body(self, contract: Contract, body: bytes) -> tuple[bytes, list[str]]:
+        """Give a body without secrets, and what was taken out of it; all else stays as it was, byte for byte.
+
+        Every text that is an address as a whole loses its secrets, whatever its key: a client may have
+        written the callback's address under a wrong one.
+        """
+        taken: list[str] = []
+        try:
+            tree = parse_json(body)
+        except JsonRefusedError:
+            is_json = False
+            if _is_text(body):
+                body = _ADDRESS_INSIDE.sub(lambda found: self._raw(found[0], taken), body)
+        else:
+            is_json = True
+            callbacks = contract.callbacks
+            address = at_pointer(tree, callbacks.address) if callbacks is not None else None
+            body = _TOKEN.sub(lambda found: self._text(found[0], address, taken), body)
+        for key in self.long_keys:
+            if key.encode() in body:
+                body = body.replace(key.encode(), self._keys[key].encode())
+                taken.append(key)
+            if is_json and (escaped := json.dumps(key)[1:-1].encode()) in body:
+                body = body.replace(escaped, self._keys[key].encode())
+        return body, taken
+
+    def _text(self, token: bytes, address: object, taken: list[str]) -> bytes:
+        if b"://" not in token and b":\\/" not in token and b"\\u" not in token and not isinstance(address, str):
+            return token
+        text = json.loads(token)
+        if text != address and not _WHOLE_ADDRESS.fullmatch(text):
+            return token
+        shown, parts = shown_address(text)
+        taken += parts
+        return json.dumps(shown, ensure_ascii=False).encode() if parts else token
+
+    def _raw(self, data: bytes, taken: list[str]) -> bytes:
+        shown, parts = shown_address(data.decode("latin-1").replace("\\/", "/"))
+        taken += parts
+        return shown.encode("latin-1") if parts else data
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
