@@ -9,14 +9,13 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -273,17 +272,17 @@ def test_progress_grows_to_the_end(site: Site, client: Client) -> None:
 def test_cancelling_in_mid_run_frees_the_worker(site: Site, client: Client, endpoint: Endpoint) -> None:
     before = site.resting_pixels
     with Receiver() as receiver:
-        run = client.submit(endpoint, outside={endpoint.callback: receiver.url}, **{endpoint.steps: 500 // 10})
+        run = client.submit(endpoint, outside={endpoint.callback: receiver.url}, **{endpoint.steps: 50})
         client.follow(endpoint, run, lambda status: status == endpoint.running)
         begin = time.perf_counter()
         client.cancel(endpoint, run)
         client.follow(endpoint, run)
         assert time.perf_counter() - begin < 1
         assert run.status == endpoint.cancelled
-        following = client.submit(FLUX, num_inference_steps=1, **FLUX.small)
-        (hit,) = receiver.wait(1)
-    assert client.follow(FLUX, following).status == "COMPLETED"
-    assert endpoint.cancelled.lower() in hit.body.decode().lower()
+        if endpoint.provider == "runflow":
+            (hit,) = receiver.wait(1)
+            assert json.loads(hit.body)["event"] == "run.cancelled"
+    assert client.finish(FLUX, num_inference_steps=1, **FLUX.small).status == "COMPLETED"
     assert not [one for one in site.world.journal()["entries"] if one["kind"] == "rendered" and one["job"] == run.id]
     assert site.resting_pixels == before
 
@@ -295,8 +294,8 @@ def test_cancelling_in_the_queue_and_after_the_end(site: Site, client: Client) -
     assert client.follow(KONTEXT, first).status == "COMPLETED"
     assert client.follow(FLUX, second).seen == ["IN_QUEUE", "CANCELLED"]
     assert "executionTime" not in second.last
-    with pytest.raises(urllib.error.HTTPError):
-        client.cancel(KONTEXT, first)
+    client.cancel(KONTEXT, first)  # nothing happens
+    assert client.look(KONTEXT, first)["status"] == "COMPLETED"
     assert client.finish(FLUX, **FLUX.small).status == "COMPLETED"
 
 
@@ -348,10 +347,10 @@ def _fails(site: Site, client: Client, endpoint: Endpoint, accident: Any) -> Non
 def test_the_providers_deadline_ends_a_run_that_hangs(site: Site, client: Client) -> None:
     before = site.resting_pixels
     site.renderer.orders.append("hang")
-    run = client.submit(FLUX, outside={"policy": {"executionTimeout": 300}}, **FLUX.small)
+    run = client.submit(FLUX, outside={"policy": {"executionTimeout": 5000}}, **FLUX.small)
     client.follow(FLUX, run)
     assert (run.status, run.last["error"]) == ("FAILED", "executionTimeout exceeded")
-    assert 300 <= run.last["executionTime"] < 320
+    assert run.last["executionTime"] == 5000
     assert site.resting_pixels == before
 
 
@@ -474,16 +473,17 @@ def test_a_device_that_is_not_there_is_refused_in_one_line() -> None:
 
 # A file that makes the heavy libraries unfindable, as where the extra is not installed.
 BLOCKER = """
-import sys
+import importlib.util, sys
+
+HEAVY = ("torch", "diffusers", "transformers", "safetensors")
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "diffusers", "transformers", "safetensors"):
+        if name.partition(".")[0] in HEAVY:
             raise ModuleNotFoundError(name)
 
-import importlib.util
 find = importlib.util.find_spec
-importlib.util.find_spec = lambda name, package=None: None if name in ("torch", "diffusers") else find(name, package)
+importlib.util.find_spec = lambda name, package=None: None if name in HEAVY else find(name, package)
 sys.meta_path.insert(0, Blocker())
 """
 

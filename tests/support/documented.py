@@ -44,7 +44,7 @@ class Endpoint:
 
 _STOPS = {stop["model"]: stop for stop in json.loads(tour_text())["stops"]}
 _RUNFLOW: dict[str, Any] = {
-    "input": "input", "steps": "steps", "callback": "callback_url", "cancel": "/v1/runs/${id}/cancellation",
+    "input": "input", "steps": "steps", "callback": "callback_url", "cancel": "/v1/admin/runs/${id}/cancellation",
     "error": "/failure_code", "queued": ("queued",), "running": "running", "ends": ("succeeded", "failed"),
     "cancelled": "cancelled",
 }  # fmt: skip
@@ -160,7 +160,8 @@ class Client:
     def upload(self, endpoint: Endpoint, data: bytes) -> str:
         """Upload a picture as a multipart form; give its path."""
         rim = "rim-of-a-part"
-        head = f'--{rim}\r\nContent-Disposition: form-data; name="asset"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+        named = 'form-data; name="asset"; filename="a.png"'
+        head = f"--{rim}\r\nContent-Disposition: {named}\r\nContent-Type: image/png\r\n\r\n"
         answer = self._send(
             endpoint, "POST", "/api/assets", head.encode() + data + f"\r\n--{rim}--\r\n".encode(),
             f"multipart/form-data; boundary={rim}",

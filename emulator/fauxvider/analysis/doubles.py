@@ -47,7 +47,7 @@ def find_doubles(charges: Sequence[Charge], entries: Sequence[Entry], began: int
     units = [_Unit.of(group, submits) for group in _connected(charges)]
     found = [_doubled(unit.charges, unit.asked, _sure(unit), began) for unit in units if len(unit.charges) > 1]
     bodies: dict[Tag, list[_Unit]] = {}
-    for unit in sorted(units, key=lambda one: one.began):
+    for unit in sorted(units, key=lambda one: (one.began, one.first)):
         if tag := _body(unit.charges[0]):
             bodies.setdefault(tag, []).append(unit)
     for same in bodies.values():
@@ -74,6 +74,11 @@ class _Unit:
         jobs = dict.fromkeys((charge.provider, charge.job) for charge in charges)
         asked = [one for job in jobs for one in submits.get(job, ())]
         return cls(sorted(charges, key=lambda one: one.at), sorted(asked, key=lambda one: (one.at, one.number or 0)))
+
+    @property
+    def first(self) -> int:
+        """The number of the first request: at one moment of virtual time there may be several."""
+        return (self.asked[0].number or 0) if self.asked else 0
 
     @property
     def began(self) -> int:

@@ -62,8 +62,11 @@ class Exchange(asyncio.Protocol):
             self._read(data)
 
     def eof_received(self) -> None:
+        if self._status is None:
+            self._end(error="closed without a whole answer")
+            return
         self._read(b"")
-        self._end(error="closed in the middle of the body" if self._status else "closed without a whole answer")
+        self._end(error="closed in the middle of the body")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(error="connection reset" if exc else "connection closed")

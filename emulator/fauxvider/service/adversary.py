@@ -24,7 +24,7 @@ _AT_DELIVERY = ("delay", "hold", "early")
 
 @dataclass(slots=True)
 class Message:
-    """One POST before it is sent. `signature`: none good wrong stale."""
+    """One POST before it is sent. `signature`: none good wrong stale old."""
 
     body: bytes
     headers: list[tuple[str, str]]
@@ -190,7 +190,7 @@ async def spoil(provider: Provider, message: Message, plan: AttemptPlan, scope: 
     if plan.reserialise:
         # What a proxy that parses and writes again makes of it: blanks, and escapes beyond ASCII.
         message.body = json.dumps(json.loads(message.body)).encode()
-        message.signature = "wrong" if message.signature == "good" else message.signature
+        message.signature = "wrong" if message.signature in ("good", "old") else message.signature
     if plan.tamper:
         middle = len(message.body) // 2
         at = next((at for at in range(middle, len(message.body)) if message.body[at : at + 1].isalnum()), middle)
@@ -198,7 +198,7 @@ async def spoil(provider: Provider, message: Message, plan: AttemptPlan, scope: 
         if message.body[at : at + 1].isdigit():
             other = b"7" if message.body[at : at + 1] != b"7" else b"8"
         message.body = message.body[:at] + other + message.body[at + 1 :]
-        message.signature = "wrong" if message.signature == "good" else message.signature
+        message.signature = "wrong" if message.signature in ("good", "old") else message.signature
 
 
 async def _resign(provider: Provider, message: Message, how: str, scope: dict[str, Any]) -> None:
@@ -206,20 +206,23 @@ async def _resign(provider: Provider, message: Message, how: str, scope: dict[st
     if callbacks is None or callbacks.signature is None or scope["signature"] is None:
         return
     signed = str(scope["signature"])
-    secret, spoiled = message.secret.value if message.secret else "", dict(scope)
+    secret, spoiled, kind = message.secret.value if message.secret else "", dict(scope), "wrong"
     if how == "wrong":
         secret = provider.mint.text("unknown-secret", 32)
     elif how == "stale":
-        spoiled["payload"] = "{}"
+        spoiled["payload"], kind = "{}", "stale"
+    elif how == "missing":
+        kind = "none"
     elif how == "rotated":
         known = [other for other in await provider.store.secrets() if message.secret and other.id != message.secret.id]
-        secret = (
-            max(known, key=lambda other: other.updated).value if known else provider.mint.text("unknown-secret", 32)
-        )
+        if known:
+            secret, kind = max(known, key=lambda other: other.updated).value, "old"
+        else:
+            secret = provider.mint.text("unknown-secret", 32)
     new = None if how == "missing" else signing.sign(callbacks.signature, secret, spoiled)
     message.headers = [
         (name, value.replace(signed, new) if new else value)
         for name, value in message.headers
         if new is not None or signed not in value
     ]
-    message.signature = {"missing": "none", "stale": "stale"}.get(how, "wrong")
+    message.signature = kind

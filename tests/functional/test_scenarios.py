@@ -1,0 +1,132 @@
+"""The library of named scenarios: each one works, is the same every time, and shows what a careless client does wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from support.clients import Style
+from support.playing import Field, Play
+from support.scenario_clients import client_named
+
+from fauxvider.analysis.verdict import RULES, Verdict, verdict_text
+from fauxvider.cli.check import check
+from fauxvider.scenario.faults import FAULTS
+from fauxvider.scenario.model import Scenario
+from fauxvider.scenario.parse import read_scenario
+
+ROOT = Path(__file__).parents[2] / "fixtures" / "scenarios"
+FILES = sorted(ROOT.glob("*.yaml"))
+SCENARIOS = {path.stem: read_scenario(path) for path in FILES}
+CATCHES: dict[str, dict[str, Any]] = yaml.safe_load(
+    (Path(__file__).parents[1] / "data" / "scenario_catches.yaml").read_text(encoding="utf-8")
+)
+STYLES: tuple[Style, ...] = get_args(Style)
+CAUGHT = {name: catch for name, catch in CATCHES.items() if "rule" in catch}
+
+# users.md C1 to C12, its tables and appendix; a section or a contradiction of a dossier
+SOURCE = re.compile(r"(users\.md (C\d+|2\.\d row \d+|appendix \d)|(runpod|runflow|onemin)\.md (\d+(\.\d+)?|C\d+))\b")
+
+
+@dataclass
+class Run:
+    journal: bytes
+    verdict: Verdict
+    never: list[int]
+
+
+@pytest.fixture(scope="module")
+def field() -> Iterator[Field]:
+    made = Field()
+    yield made
+    made.close()
+
+
+def play(field: Field, name: str, client: str, style: Style) -> Run:
+    """Let a client work in a scenario's world, always under the same name."""
+    scenario, catch = SCENARIOS[name], CATCHES[name]
+    assert scenario.provider is not None
+    at: Play = field.play(scenario.provider, name="library", scenario=scenario.source)
+    try:
+        prompts = [f"picture {number}" for number in range(catch.get("orders", 1))]
+        verdict = at.perform(at.client(client_named(client), style), prompts, after=catch.get("after", 7200))
+        journal = "\n".join(json.dumps(entry) for entry in at.entries()).encode()
+        return Run(journal, verdict, at.host.emulator.scenario(at.world.name)["never"])
+    finally:
+        at.close()
+
+
+def reference(name: str) -> str:
+    return str(CATCHES[name].get("reference", "Client"))
+
+
+def style_of(name: str) -> Style:
+    style: Style = CATCHES[name].get("style", "polling")
+    return style
+
+
+# --- the files
+
+
+def test_every_file_passes_the_check() -> None:
+    result = CliRunner().invoke(check, [str(path) for path in FILES])
+    assert result.exit_code == 0, result.output
+    assert result.output.count(": ok: scenario") == len(FILES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_tells_its_story_and_where_it_is_from(path: Path) -> None:
+    scenario = SCENARIOS[path.stem]
+    assert scenario.name == path.stem
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", scenario.name)
+    assert len(scenario.about) > 20
+    assert SOURCE.search(scenario.origin), scenario.origin
+    assert scenario.world["clock"] == "manual"
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 16
+
+
+def test_the_library_is_large_and_uses_every_fault_of_every_provider() -> None:
+    used = {(rule.on, rule.do.name) for scenario in SCENARIOS.values() for rule in scenario.rules}
+    assert used == {(on, fault) for on, faults in FAULTS.items() for fault in faults}
+    assert {scenario.provider for scenario in SCENARIOS.values()} == {"runpod", "runflow", "onemin"}
+    assert len(SCENARIOS) >= 40
+
+
+def test_the_table_of_catches_fits_the_library() -> None:
+    assert CATCHES.keys() == SCENARIOS.keys()
+    assert len(CAUGHT) >= 40
+    assert {catch["rule"] for catch in CAUGHT.values()} <= RULES.keys()
+
+
+# --- at work
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_takes_effect_and_is_the_same_every_time(name: str, field: Field) -> None:
+    first, second = (play(field, name, reference(name), style_of(name)) for _ in range(2))
+    assert first.never == []
+    assert first.journal == second.journal
+    assert b'"kind": "fault"' in first.journal
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_careful_client_does_nothing_wrong(name: str, style: Style, field: Field) -> None:
+    run = play(field, name, reference(name), style)
+    assert run.verdict.is_clean, verdict_text(run.verdict)
+
+
+@pytest.mark.parametrize("name", CAUGHT)
+def test_a_careless_client_is_caught(name: str, field: Field) -> None:
+    catch = CAUGHT[name]
+    run = play(field, name, catch["client"], style_of(name))
+    assert catch["rule"] in run.verdict.rules, verdict_text(run.verdict)
+    assert not run.verdict.rules - {catch["rule"], *catch.get("beside", ())}, verdict_text(run.verdict)
+    assert run.never == []
