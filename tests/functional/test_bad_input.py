@@ -12,12 +12,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from support.inprocess import Answer, InProcess
 from support.operations import PNG, Case, Site, cases, fields_of, replaced, texts_in
 from support.receiver import Receiver
+
+from fauxvider.service.outputs import asset_scope
 
 CASES = cases()
 SUBMITS = cases(every_model=True)
@@ -185,7 +187,7 @@ def test_wrong_types_in_every_documented_field(case: Case, host: InProcess) -> N
         site.refusal(answer)
         refused += 1
     assert refused or case.fails_later or case.operation.kind != "submit"
-    site.host.run(site.world.advance(86_400_000))
+    site.host.run(site.world.advance(31 * 86_400_000))  # a run of absurdly many steps takes a month at most
     paid = {charge["job"] for account in site.money()["providers"].values() for charge in account["charges"]}
     for job in site.jobs():
         assert job["state"] not in ("queued", "running")
@@ -337,7 +339,8 @@ def test_hostile_headers_reach_nothing(provider: str, host: InProcess) -> None:
 @pytest.mark.parametrize("name", ["evil.test", "127.0.0.1.evil.test", "", "[::1", "a b", "\x7f", "x" * 5000, "localhost:99999"])
 def test_any_host_is_answered_alike(provider: str, name: str, sites: dict[str, Site]) -> None:
     site = sites[provider]
-    case = next(case for case in site.cases if case.operation.kind in ("models", "view", "read"))
+    kinds = ("models", "view", "read")
+    case = min((case for case in site.cases if case.operation.kind in kinds), key=lambda one: kinds.index(one.operation.kind))
     plain, hostile = site.call(case), site.call(case, headers={"host": name})
     assert (hostile.status, hostile.body) == (plain.status, plain.body)
 
@@ -403,7 +406,7 @@ def test_paths_beside_the_route(case: Case, site_of: Any) -> None:
 @pytest.mark.parametrize("provider", KNOWN)
 def test_other_paths_of_a_provider(provider: str, sites: dict[str, Site]) -> None:
     site = sites[provider]
-    for path in ("", "/", "//", "/~", "/~nowhere", "/~nowhere/x", "/~images/../v2", "/" + "a/" * 500, "/\udc80", "/%00", "/%ff%fe", "/."):
+    for path in ("", "/", "//", "/~", "/~nowhere", "/~nowhere/x", "/~images/../v2", "/" + "a/" * 500, "/%80", "/%00", "/%ff%fe", "/."):
         answer = site.call(site.cases[0], path=path)
         assert site.refusal(answer) in ("path_unknown", "method_unknown"), path
 
@@ -505,7 +508,7 @@ def test_traversal_in_the_name_of_an_upload(case: Case, host: InProcess, canary:
         answer = site.upload(case, name=payload.replace('"', "").replace("\\", "/").encode().decode("latin-1"))
         assert answer.status < 500
         for key, one in site.store._assets.items():
-            assert ".." not in one.key
+            assert ".." not in one.key.split("/")
             assert not one.key.startswith("/")
             assert key
     assert _is_kept(watched)
@@ -579,6 +582,7 @@ def test_templates_in_every_text_are_only_text(case: Case, host: InProcess) -> N
                     echoed += TEMPLATE in list(texts_in(shown.json()))
         for hit in receiver.received:
             _unevaluated(hit.body.decode())
+            echoed += TEMPLATE in list(texts_in(json.loads(hit.body)))
             assert b"CNRY" not in hit.raw.partition(b"\r\n\r\n")[0]
     assert echoed, "no field came back: the test looks at nothing"
 
@@ -661,16 +665,12 @@ def test_an_upload_is_served_as_what_it_is(case: Case, kind: str, host: InProces
         if site.upload(case, data, kind=kind).status >= 300:
             continue
         for asset in site.store._assets.values():
-            reply = _serve(asset.media_type, asset.data or PNG)
-            assert reply in ("image/png", "image/jpeg", "image/webp", "image/gif", "application/octet-stream")
-
-
-def _serve(media_type: str, data: bytes) -> str:
-    from fauxvider.service.files import _file_reply
-    from fauxvider.service.wire import Request
-
-    made = _file_reply(Request("GET", "/", b"", [], b""), data, media_type)
-    return dict(made.headers)[b"content-type"].decode("latin-1")
+            found = site.world.provider(case.provider)
+            url = asset_scope(found, asset, moment=site.world.clock.now() + 1000, site="local")["url"]
+            served = host.request("GET", url)
+            assert (served.status, served.headers["x-content-type-options"]) == (200, "nosniff")
+            is_picture = asset.data is None or asset.data == PNG
+            assert served.headers["content-type"] == ("image/png" if is_picture else "application/octet-stream")
 
 
 # --- URLs of files ------------------------------------------------------------------------------------
@@ -739,6 +739,8 @@ def test_no_edited_signature_is_accepted(signed: list[tuple[Site, str, str]]) ->
         pairs = [pair.partition("=")[::2] for pair in query.split("&")]
         for at, (name, value) in enumerate(pairs):
             for edited in _edits(value, LEGAL.get(name, string.ascii_letters)):
+                if unquote(edited) == unquote(value):
+                    continue  # %2F and %2f are one thing
                 changed = [*pairs[:at], (name, edited), *pairs[at + 1 :]]
                 answer = _fetch(site, kind, f"{place}?{'&'.join('='.join(pair) for pair in changed)}")
                 assert site.refusal(answer) in ("url_forged", "url_expired"), (name, edited)

@@ -189,7 +189,7 @@ class Site:
                     return next((one for one in await self.store.secrets() if one.id == text), None)
 
                 self.ids["secret"] = self._known(answer, named)
-        self.host.run(self.world.advance(3_600_000 // 60))
+        self.host.run(self.world.advance(60_000))
 
     def upload(self, case: Case, data: bytes = PNG, name: str = "cat.png", kind: str = "image/png") -> Answer:
         head = f'--b\r\nContent-Disposition: form-data; name="{case.operation.part}"; filename="{name}"\r\n'
@@ -247,7 +247,7 @@ class Site:
     def refusal(self, answer: Answer) -> str:
         """Check that a refusal is the provider's own; give its cause."""
         assert 400 <= answer.status < 500, f"{answer.status}: {answer.text[:300]}"
-        last = self.journal()[-1]
+        (last,) = self.world.journal.latest(1)
         cause = last.get("cause", "")
         assert cause, f"no cause behind {answer.status}: {answer.text[:300]}"
         face = self.contract.errors[cause]

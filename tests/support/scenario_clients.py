@@ -57,26 +57,13 @@ class FiveMinuteCap(Bad):
             order.state = "gave_up"
 
 
-class OneMinuteCap(Bad):
+class HalfAMinuteCap(Bad):
     """Waits half a minute."""
 
     def look(self, order: Order) -> None:
         super().look(order)
         if order.state == "open" and self.wire.now() - order.since > 30:
             order.state = "gave_up"
-
-
-class StopsAtRestart(Bad):
-    """Thinks that a job which is queued again has failed."""
-
-    def see(self, order: Order, word: Any, tree: Any) -> None:
-        super().see(order, word, tree)
-        if order.state == "open" and word == "IN_QUEUE" and order.told == "IN_PROGRESS":
-            order.state = "gave_up"
-        order.told = word
-
-    def wait(self, order: Order, least: float | None = None) -> None:
-        order.due = self.wire.now() + 0.01 if order.told == "IN_PROGRESS" else self.wire.now() + 1
 
 
 class InsistsOnTheLink(KeepsLinks):

@@ -112,7 +112,7 @@ def at_pointer(tree: Any, pointer: tuple[str, ...]) -> Any:
             return None
         if isinstance(tree, dict):
             tree = tree.get(name)
-        elif isinstance(tree, list) and name.isdigit() and int(name) < len(tree):
+        elif isinstance(tree, list) and name.isascii() and name.isdigit() and int(name) < len(tree):
             tree = tree[int(name)]
         else:
             return None

@@ -189,15 +189,15 @@ def check_schema(provider: Provider, call: Call) -> Rejection | None:
     validator = validators.get(call.model.name if call.model else "") if validators else None
     if validator is None or call.replay is not None:
         return None
-    if operation.on_empty and not call.input:
+    found = [] if validator.is_valid(call.body) else validator.issues(call.body)
+    is_in_input = all(tuple(map(str, issue.path[: len(operation.input)])) == operation.input for issue in found)
+    if operation.on_empty and not call.input and is_in_input:
         call.failure, call.detail = operation.on_empty, "the input is empty"
         return None
-    if validator.is_valid(call.body):
+    if not found:
         return None
-    found = validator.issues(call.body)
     issues = [issue_scope(provider, issue) for issue in found]
     cause = _CAUSES.get(issues[0]["keyword"], "param_invalid")
-    is_in_input = all(tuple(map(str, issue.path[: len(operation.input)])) == operation.input for issue in found)
     if operation.on_invalid and is_in_input:
         call.failure, call.detail = operation.on_invalid, str(issues[0]["text"])
         return None

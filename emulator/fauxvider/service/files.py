@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fauxvider.contract.model import Url
 from fauxvider.engine import signing
 from fauxvider.engine.facts import Asset, Record
-from fauxvider.engine.outputs import MEDIA_TYPES
+from fauxvider.engine.outputs import MEDIA_TYPES, sniff
 from fauxvider.engine.timeline import Life
 from fauxvider.engine.urls import is_past, split_token
 from fauxvider.service.library import receive_upload
@@ -26,6 +26,7 @@ __all__ = ["serve_file"]
 
 _METHODS = {"upload": ("PUT",), "output": ("GET", "HEAD"), "asset": ("GET", "HEAD")}
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+_HARMLESS = re.compile(r"(?:audio|video)/[\w.+-]+|application/zip", re.ASCII)
 _CAUSES = {"expired": "url_expired", "forged": "url_forged", "unsigned": "url_unsigned"}
 
 
@@ -57,12 +58,27 @@ async def _serve(provider: Provider, request: Request, rule: Url, groups: Mappin
     if rule.signer == "opaque" and is_past(rule, since=asset.created, moment=moment):
         return _refuse(provider, rule, "url_expired", moment)
     if rule.serves == "upload":
+        if _is_too_large(provider, request):
+            return _refuse(provider, rule, "body_too_large", moment)
         await receive_upload(provider, asset, request.body)
         return Reply(200, [(b"etag", b'"uploaded"')], b"", operation="upload")
     if asset.state != "ready":
         return _refuse(provider, rule, "url_unknown", moment)
     data = asset.data if asset.data is not None else await stand_in_bytes(provider, asset)
-    return _file_reply(request, data, asset.media_type)
+    return _file_reply(request, data, _true_type(data, asset.media_type))
+
+
+def _is_too_large(provider: Provider, request: Request) -> bool:
+    rules = provider.contract.assets
+    limit = rules.max_size if rules else None
+    return request.over_size or (limit is not None and len(request.body) > limit)
+
+
+def _true_type(data: bytes, declared: str) -> str:
+    """Give the media type of an upload: a picture's own, else the declared one if no browser would run it."""
+    if found := sniff(data):
+        return MEDIA_TYPES[found[0]]
+    return declared if _HARMLESS.fullmatch(declared) else "application/octet-stream"
 
 
 def _signature_cause(provider: Provider, request: Request, rule: Url, groups: Mapping[str, str], moment: int) -> str:
@@ -72,7 +88,7 @@ def _signature_cause(provider: Provider, request: Request, rule: Url, groups: Ma
         return "" if "token" not in groups or provider.serial(groups["token"]) is not None else "url_forged"
     host, _ = split_base(provider.base(rule.origin, request.site))
     verdict = signing.verify(
-        method="GET" if request.method == "HEAD" else request.method,
+        method=request.method,
         host=host,
         path=request.raw_path.decode("latin-1"),
         query=request.query.decode("latin-1"),

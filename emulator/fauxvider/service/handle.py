@@ -10,6 +10,7 @@ from fauxvider.engine.routing import Match
 from fauxvider.gate import JsonRefusedError, parse_json
 from fauxvider.scenario.model import Fault
 from fauxvider.service import jobs, library, lists
+from fauxvider.service.acceptance import request_print
 from fauxvider.service.checks import key_of
 from fauxvider.service.files import serve_file
 from fauxvider.service.misbehave import after, before, faults_of, names_of
@@ -113,6 +114,8 @@ async def _operate(provider: Provider, request: Request, moment: int) -> tuple[R
     finally:
         for limit, caller in call.held:
             await provider.store.release(provider.contract.limits[limit], caller)
+    if operation.kind == "submit" and not call.fingerprint and reply.status >= 400:
+        call.fingerprint = request_print(request)  # so that a refused request can be known again
     if reply.key != call.key or call.intent or call.fingerprint:
         reply.key, reply.intent, reply.fingerprint = call.key, call.intent, call.fingerprint
     return reply, operation.kind, faults

@@ -75,7 +75,7 @@ def _hold_span(call: Call, waits: Waits) -> int | Rejection | None:
     asked = parse_query(call.request.query).get(waits.query)
     if asked is None:
         return waits.default
-    span = int(asked) if asked.isdigit() and len(asked) < 12 else None
+    span = _digits(asked)
     if span is None:
         return waits.default if waits.outside == "clamp" else _bad_wait(waits, asked)
     if waits.low <= span <= waits.high:
@@ -83,6 +83,10 @@ def _hold_span(call: Call, waits: Waits) -> int | Rejection | None:
     if waits.outside == "refuse":
         return _bad_wait(waits, asked)
     return max(waits.low, min(waits.high, span))
+
+
+def _digits(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
 
 def _bad_wait(waits: Waits, asked: str) -> Rejection:
@@ -162,7 +166,7 @@ async def read(provider: Provider, call: Call) -> Reply:
 
 async def _extend(provider: Provider, call: Call, record: Record) -> Record:
     asked = call.operation.extend(provider.scope(call)) if call.operation.extend else None
-    left = int(asked) if isinstance(asked, str) and asked.isdigit() and len(asked) < 12 else whole(asked)
+    left = _digits(asked) if isinstance(asked, str) else whole(asked)
     if left is None or left < 0:
         return record
     return await provider.add_event(record, Event(call.moment, "ttl", number=left))

@@ -7,10 +7,11 @@ and query.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from fauxvider.values import decimal_text
@@ -18,6 +19,7 @@ from fauxvider.values import decimal_text
 __all__ = ["Journal", "address_shown", "fingerprint"]
 
 CAPACITY = 10_000
+_Entry: TypeAlias = tuple[int, str, tuple[Any, ...], tuple[str, ...]]
 
 
 class Journal:
@@ -26,7 +28,7 @@ class Journal:
     __slots__ = ("_entries", "total")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._entries: deque[tuple[int, str, tuple[Any, ...], tuple[str, ...]]] = deque(maxlen=capacity)
+        self._entries: deque[_Entry] = deque(maxlen=capacity)
         self.total = 0
 
     def add(self, moment: int, kind: str, names: tuple[str, ...], values: tuple[Any, ...]) -> None:
@@ -38,9 +40,17 @@ class Journal:
         return self.total - len(self._entries)
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        for moment, kind, values, names in self._entries:
-            facts = {name: _shown(value) for name, value in zip(names, values, strict=True) if value not in ("", None)}
-            yield {"at": moment, "kind": kind, **facts}
+        return _mappings(self._entries)
+
+    def latest(self, count: int) -> list[dict[str, Any]]:
+        """Give the last `count` entries, or all that are kept; it costs nothing for those before them."""
+        return list(_mappings(reversed(list(islice(reversed(self._entries), count)))))
+
+
+def _mappings(entries: Iterable[_Entry]) -> Iterator[dict[str, Any]]:
+    for moment, kind, values, names in entries:
+        facts = {name: _shown(value) for name, value in zip(names, values, strict=True) if value not in ("", None)}
+        yield {"at": moment, "kind": kind, **facts}
 
 
 def _shown(value: Any) -> Any:
@@ -48,8 +58,8 @@ def _shown(value: Any) -> Any:
 
 
 def fingerprint(secret: str, salt: bytes) -> str:
-    """Give 8 hex digits that tell secrets apart without telling them."""
-    return blake2b(secret.encode(), key=salt, digest_size=4).hexdigest() if secret else ""
+    """Give 16 hex digits that tell secrets apart without telling them: two in a world are never alike by chance."""
+    return blake2b(secret.encode(), key=salt, digest_size=8).hexdigest() if secret else ""
 
 
 def address_shown(url: str) -> str:

@@ -99,7 +99,7 @@ def _limit(page: Page, query: Mapping[str, str]) -> int | Rejection:
     asked = query.get(page.limit)
     if asked is None:
         return page.default
-    if asked.isdigit() and len(asked) < 9 and page.low <= int(asked) <= page.high:
+    if asked.isascii() and asked.isdigit() and len(asked) < 9 and page.low <= int(asked) <= page.high:
         return int(asked)
     return _bad(page.limit, asked, f"must be a number from {page.low} to {page.high}", low=page.low, high=page.high)
 

@@ -83,7 +83,9 @@ class Provider:
         self.priced: Contract = compiled.contract  # a scenario may switch prices to another reading
         factor = world.options.limits
         self.limits: Mapping[str, int] = {
-            name: int(limit.count * factor) for name, limit in self.contract.limits.items() if factor is not None
+            name: max(1, int(limit.count * factor))
+            for name, limit in self.contract.limits.items()
+            if factor is not None
         }
 
     @property

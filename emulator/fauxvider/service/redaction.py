@@ -13,7 +13,7 @@ from fauxvider.contract.model import Contract
 from fauxvider.engine.facts import ApiKey
 from fauxvider.engine.plan import at_pointer
 from fauxvider.gate import JsonRefusedError, parse_json
-from fauxvider.service.wire import Request
+from fauxvider.service.wire import Request, header_of
 
 __all__ = ["Redactor", "shown_address"]
 
@@ -63,6 +63,11 @@ class Redactor:
 
     def key(self, secret: str) -> str:
         return self._keys.setdefault(secret, f"key-{len(self._keys) + 1}")
+
+    def intent(self, contract: Contract, request: Request) -> str:
+        """Give the idempotency key of a request, "" without one."""
+        rules = contract.idempotency
+        return (header_of(request, rules.header.lower().encode("latin-1")) or "") if rules else ""
 
     def headers(self, contract: Contract, request: Request) -> dict[str, str]:
         """Give the headers that an answer depends on, the first of each name."""

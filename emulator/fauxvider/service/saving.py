@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -75,16 +75,15 @@ def _recorder(world: World) -> Recorder:
 # --- the world
 
 
-def _options(world: World, used: Iterable[str]) -> dict[str, Any]:
+def _options(world: World, used: Sequence[str]) -> dict[str, Any]:
     options, limits = world.options, world.options.limits
-    known = set(used) | set(options.readings)
     return {
         "name": world.name,
         "seed": options.seed,
         "clock": world.clock.spec,
         "now": world.began,
-        "readings": {provider: dict(choice) for provider, choice in options.readings.items() if provider in known},
-        "balances": {one: decimal_text(amount) for one, amount in options.balances.items() if one in known},
+        "readings": {provider: dict(choice) for provider, choice in options.readings.items() if provider in used},
+        "balances": {one: decimal_text(amount) for one, amount in options.balances.items() if one in used},
         "limits": "off" if limits is None else "on" if limits == 1 else {"factor": decimal_text(limits)},
         "scenario": _scenario(options.scenario),
     }
@@ -130,7 +129,6 @@ def _step(world: World, redactor: Redactor, step: Step, number: int) -> dict[str
 def _request(world: World, redactor: Redactor, name: str, request: Request, number: int) -> dict[str, Any]:
     contract = world.provider(name).contract
     body, taken = redactor.body(contract, request.body)
-    own = [secret for stand_in, secret in redactor.stand_ins if stand_in.startswith("intent-")] if False else []
     shown: dict[str, Any] = {"provider": name, "method": request.method, "path": request.path}
     if request.origin != contract.api.name:
         shown["origin"] = request.origin
@@ -148,7 +146,7 @@ def _request(world: World, redactor: Redactor, name: str, request: Request, numb
         shown["over_size"] = True
     if body != request.body:
         shown["fingerprint"] = body_print(request.body)
-    _check(shown, [*taken, *own], number)
+    _check(shown, [*taken, redactor.intent(contract, request)], number)
     return shown
 
 

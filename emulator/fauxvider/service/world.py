@@ -161,7 +161,7 @@ class World:
         for _ in range(3):
             await asyncio.sleep(0)
         fresh = self.journal.total - before
-        return list(self.journal.entries())[-fresh:] if fresh else []
+        return self.journal.latest(fresh)
 
     async def turn(self, mark: str) -> None:
         """Say that what has this mark on the tape goes on."""

@@ -90,7 +90,7 @@ def test_no_user_agent_of_its_own(run: Run[Any]) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", SendOutcome("http", 200, b"ok", "broken body")),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz", SendOutcome("http", 200, b"", "broken body")),
         (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", SendOutcome("network", None, b"", "not HTTP")),
-        (b"HTTP/1.1 20", SendOutcome("network", None, b"", "not HTTP")),
+        (b"HTTP/1.1 20", SendOutcome("network", None, b"", "closed without a whole answer")),
     ],
 )
 def test_answers(run: Run[Any], reply: bytes, outcome: SendOutcome) -> None:

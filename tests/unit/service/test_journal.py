@@ -38,12 +38,22 @@ def test_the_ring_counts_what_it_drops(capacity: int, added: int) -> None:
     assert journal.total == added
 
 
+@FIXED
+@given(st.integers(1, 12), st.integers(0, 20), st.integers(0, 20))
+def test_the_latest_entries(capacity: int, added: int, count: int) -> None:
+    journal = Journal(capacity)
+    for number in range(added):
+        journal.add(number, "n", (), ())
+    entries = list(journal.entries())
+    assert journal.latest(count) == entries[max(0, len(entries) - count) :]
+
+
 def test_a_fingerprint_tells_secrets_apart_without_telling_them() -> None:
     one = fingerprint("sk-first-secret", b"world")
     assert one == fingerprint("sk-first-secret", b"world")
     assert one != fingerprint("sk-other-secret", b"world")
     assert one != fingerprint("sk-first-secret", b"elsewhere")  # of no use outside its world
-    assert len(one) == 8
+    assert len(one) == 16
     assert set(one) <= set("0123456789abcdef")
     assert fingerprint("", b"world") == ""
 

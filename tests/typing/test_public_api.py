@@ -1,0 +1,39 @@
+"""The public API as a user's type checker sees it, from what is installed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import fauxvider
+
+HERE = Path(__file__).parent
+EXAMPLES = sorted((HERE.parents[1] / "examples").glob("*.py"))
+
+
+@pytest.mark.skipif(find_spec("mypy") is None, reason="mypy comes with the dev extra")
+def test_mypy_understands_a_users_files(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--cache-dir", str(tmp_path)]
+    files = [str(path) for path in (HERE / "usage.py", *EXAMPLES)]
+    # The user's folder is not ours: nothing is found there that is not installed.
+    done = subprocess.run([*command, *files], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.stdout.strip(), done.stderr) == (f"Success: no issues found in {len(files)} source files", "")
+
+
+def test_every_public_name_is_used_here() -> None:
+    tree = ast.parse((HERE / "usage.py").read_text(encoding="utf-8"))
+    used = {name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert set(fauxvider.__all__) <= used
+
+
+def test_every_public_name_is_there() -> None:
+    assert list(fauxvider.__all__) == sorted(fauxvider.__all__)
+    for name in fauxvider.__all__:
+        assert getattr(fauxvider, name).__doc__, name
+    with pytest.raises(AttributeError, match="NoSuchThing"):
+        fauxvider.NoSuchThing
