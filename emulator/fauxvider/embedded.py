@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import secrets
 from collections.abc import Coroutine, Iterable
 from pathlib import Path
@@ -17,6 +18,7 @@ from fauxvider.server.runner import RunSettings, ServerThread
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
 from fauxvider.service.reports import Report
+from fauxvider.service.saving import capsule_bytes
 from fauxvider.service.world import WorldOptions
 from fauxvider.values import parse_span
 
@@ -55,6 +57,7 @@ class Server:
         self.emulator: Emulator = build_emulator(
             providers=providers, files=contracts, egress=egress, pipeline=pipeline, metadata=metadata
         )
+        self._record = bool(defaults.get("record", True))
         self.emulator.defaults = self._options(defaults)
         self.emulator.make_world(DEFAULT_WORLD, self.emulator.defaults)
         self._thread = ServerThread(ProviderApp(self.emulator), host=host, port=port, settings=settings)
@@ -110,10 +113,11 @@ class Server:
     def world(self, **options: Any) -> WorldHandle:
         """Make a world; options as `POST /worlds` takes them (name, seed, clock, now, step, readings, ...).
 
-        Without a seed it gets one of its own, so that no id of it is known in another world.
+        Without a seed it gets one of its own, so that no id of it is known in another world. It is recorded,
+        so that it can be saved, unless `record` is False.
         """
         name = options.get("name") or secrets.token_hex(16)
-        made = self._options({"seed": secrets.randbits(62), **options})
+        made = self._options({"seed": secrets.randbits(62), "record": self._record, **options})
 
         async def make() -> None:
             self.emulator.make_world(name, made)
@@ -200,6 +204,20 @@ class WorldHandle:
     def force(self, job_id: str, *, failure: str = "") -> dict[str, Any]:
         """Decide now how a job ends: with a failure that the contract names, or ("") with success."""
         return self._server.call(self._server.emulator.force(self.name, job_id, failure=failure))
+
+    def capsule(self) -> bytes:
+        """Give the run so far as a capsule (docs/capsules.md). Raises UsageError when it was not recorded."""
+
+        async def write() -> bytes:
+            return capsule_bytes(self._server.emulator, self.name)
+
+        return self._server.call(write())
+
+    def save(self, path: str | Path) -> None:
+        """Save the run so far as a capsule, packed when the name ends with ``.gz``."""
+        data = self.capsule()
+        packed = gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data
+        Path(path).write_bytes(packed)
 
     def drop(self) -> None:
         async def drop() -> None:

@@ -1,4 +1,4 @@
-"""Every fault of docs/scenarios.md, as its client, its receiver or its user would notice it. No sockets, no real time."""
+"""Every fault of docs/scenarios.md, as its client, its receiver or its user would notice it. Without sockets."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from PIL import UnidentifiedImageError
-from support.stage import Hit, Stage, picture, stage
 
 from fauxvider.scenario.faults import FAULTS
+from support.stage import Hit, Stage, picture, stage
 
 Make = Callable[..., Stage]
 Check = Callable[[Stage], None]
@@ -673,9 +673,7 @@ def test_of_two_answers_the_first_wins(make: Make) -> None:
 
 
 def test_of_two_outcomes_of_an_attempt_the_first_wins(make: Make) -> None:
-    acted = make(
-        "runflow", {"on": "attempt", "do": {"answer": 204}}, {"on": "attempt", "do": {"lose": True}}
-    )
+    acted = make("runflow", {"on": "attempt", "do": {"answer": 204}}, {"on": "attempt", "do": {"lose": True}})
     acted.done()
     assert [(one["outcome"], one["status"]) for one in acted.entries("attempt")] == [("http", 204)]
 

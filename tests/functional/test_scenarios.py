@@ -1,4 +1,4 @@
-"""The library of named scenarios: each one works, is the same every time, and shows what a careless client does wrong."""
+"""The library of scenarios: each one works, is the same every time, and shows what a careless client does wrong."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from typing import Any, get_args
 import pytest
 import yaml
 from click.testing import CliRunner
-from support.clients import Style
-from support.playing import Field, Play
-from support.scenario_clients import client_named
 
 from fauxvider.analysis.verdict import RULES, Verdict, verdict_text
 from fauxvider.cli.check import check
 from fauxvider.scenario.faults import FAULTS
-from fauxvider.scenario.model import Scenario
 from fauxvider.scenario.parse import read_scenario
+from support.clients import Style
+from support.playing import Field, Play
+from support.scenario_clients import client_named
 
 ROOT = Path(__file__).parents[2] / "fixtures" / "scenarios"
 FILES = sorted(ROOT.glob("*.yaml"))

@@ -90,7 +90,18 @@ def test_the_metadata(wheel: zipfile.ZipFile) -> None:
 
 
 def test_the_sdist_holds_what_the_tests_need(sdist: set[str]) -> None:
-    folders = ("emulator", "contracts", "pytest_plugin", "tests", "fixtures", "examples", "benchmarks", "docs", "ci", ".ci")
+    folders = (
+        "emulator",
+        "contracts",
+        "pytest_plugin",
+        "tests",
+        "fixtures",
+        "examples",
+        "benchmarks",
+        "docs",
+        "ci",
+        ".ci",
+    )
     for folder in folders:
         assert {str(PurePosixPath(path.relative_to(ROOT))) for path in kept(ROOT / folder)} <= sdist
     pages = {path.name for path in ROOT.glob("*.md")}

@@ -387,7 +387,6 @@ class Bug:
     after: float = 2 * HOUR
     reference: type[Client] = Client  # comes through the same unharmed
     beside: tuple[str, ...] = ()  # rules that the same defect breaks, too
-    waits: str = ""  # what the journal does not say yet
 
     def __str__(self) -> str:
         return f"{self.client.__name__} on {self.provider}"
@@ -454,7 +453,6 @@ BUGS: tuple[Bug, ...] = (
         "users.md C8",
         provider="runflow",
         beside=("forbidden-request",),
-        waits="refused submits have no fingerprint in the journal",
     ),
     Bug(PollsWithAWrongKey, "retried-refusal", "users.md C8: mutonby/openshorts#39", provider="onemin"),
     Bug(SendsWhatIsForbidden, "forbidden-request", "users.md C11", provider="onemin"),
@@ -462,7 +460,6 @@ BUGS: tuple[Bug, ...] = (
         SendsWhatIsForbidden,
         "forbidden-request",
         "runpod.md C8 (accepted, and failed for it)",
-        waits="`ended` has no failure in the journal",
     ),
     Bug(
         FailureForSuccess,
@@ -511,7 +508,6 @@ BUGS: tuple[Bug, ...] = (
         style="webhook",
         rules=(_on("attempt", {"sign": "rotated"}),),
         reference=Rotates,
-        waits="the journal calls signatures by the secret before wrong, not old",
     ),
     Bug(Redirects, "redirected-callback", "users.md C2: replicate-javascript#195", provider="runflow", style="hybrid"),
     Bug(

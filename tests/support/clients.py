@@ -140,6 +140,7 @@ class Client:
         self.read_inbox()
         for order in self.orders:
             if order.state == "open":
+                self.wire.sleep(max(0.0, order.barred - self.wire.now()))
                 self.look(order)
             if order.state == "open" and self.was_told(order):
                 self.fetch(order, at(order.told, self.dialect.url))

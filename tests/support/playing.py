@@ -92,6 +92,7 @@ class Play:
         self.host, self.hook, self.provider = field.host, field.hook, provider
         self.world = self.host.world(**world)
         self.hook.handler, self.hook.down_until, self.hook.now = None, 0.0, self.now
+        self._left: list[asyncio.Task[Any]] = []
         self.failures: list[str] = []  # of the contract, forced on the jobs in order; "" lets one be
 
     # --- the transport
@@ -114,8 +115,8 @@ class Play:
                     return task.result()
             if second < PATIENCE_S:
                 await self.world.advance(1000)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # The client has left; the provider does not mind, and finishes what it began.
+        self._left.append(task)
         raise TimeoutError(f"no answer in {PATIENCE_S} s")
 
     def _force(self) -> None:
@@ -166,4 +167,11 @@ class Play:
         return list(self.world.journal.entries())
 
     def close(self) -> None:
+        for task in self._left:
+            task.cancel()
+        self.host.run(_all(self._left))
         self.host.emulator.drop_world(self.world.name)
+
+
+async def _all(tasks: list[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
-from support.inprocess import Answer, InProcess
 
 from fauxvider.ports import SendOutcome
 from fauxvider.service.world import World
 from fauxvider.values import parse_span
+from support.inprocess import Answer, InProcess
 
 __all__ = ["HOOK", "SITES", "Hit", "Hook", "Site", "Stage", "picture", "stage"]
 
@@ -97,7 +97,9 @@ SITES: dict[str, Site] = {
         key={"Authorization": "Bearer rf_live_test"},
         submits="/v1/models/black-forest-labs/flux-1-dev/edit/runs",
         reads="/v1/runs/{job}",
-        body={"input": {"prompt": "a red fox", "image_b64": "https://example.org/a.png", "steps": 28, "strength": 0.85}},
+        body={
+            "input": {"prompt": "a red fox", "image_b64": "https://example.org/a.png", "steps": 28, "strength": 0.85}
+        },
         hook="callback_url",
         job=lambda tree: tree["id"],
         word=lambda tree: tree["status_code"],
@@ -129,7 +131,9 @@ SITES: dict[str, Site] = {
 class Stage:
     """One world of one provider, with a hook of its own."""
 
-    def __init__(self, host: InProcess, hook: Hook, provider: str, rules: Sequence[Mapping[str, Any]], **world: Any) -> None:
+    def __init__(
+        self, host: InProcess, hook: Hook, provider: str, rules: Sequence[Mapping[str, Any]], **world: Any
+    ) -> None:
         self.host = host
         self.hook = hook
         self.site = SITES[provider]

@@ -36,4 +36,4 @@ def test_every_public_name_is_there() -> None:
     for name in fauxvider.__all__:
         assert getattr(fauxvider, name).__doc__, name
     with pytest.raises(AttributeError, match="NoSuchThing"):
-        fauxvider.NoSuchThing
+        _ = fauxvider.NoSuchThing

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_type
 
-from typing_extensions import assert_type
-
-import fauxvider
 from fauxvider import (
     Contract,
     ContractError,
@@ -65,8 +62,7 @@ def wrong(server: Server, world: WorldHandle) -> None:
     Server(egress="public")  # type: ignore[arg-type]
     EgressPolicy("everywhere")  # type: ignore[arg-type]
     EgressPolicy("allow", ("10.0.0.1",)).mode = "public"  # type: ignore[misc]
-    server.world("mine")  # type: ignore[misc]
+    server.world("mine")  # type: ignore[call-arg]
     world.advance(None)  # type: ignore[arg-type]
-    world.force("job", "oom")  # type: ignore[misc]
+    world.force("job", "oom")  # type: ignore[call-arg]
     load_contract(7)  # type: ignore[arg-type]
-    fauxvider.NoSuchThing  # type: ignore[attr-defined]

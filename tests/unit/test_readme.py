@@ -1,4 +1,4 @@
-"""The README says what is so: its examples are files, its commands parse, its tables are counted, its curl lines run."""
+"""The README says what is so: its examples are files, its commands parse, its tables are counted, its curl runs."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 
 import click
 import pytest
-from support.fixtures import fixture_files
 
 from fauxvider import cli, load_contract
 from fauxvider.server.build import build_emulator
 from fauxvider.server.control import control_app
 from fauxvider_contracts import provider_names
+from support.fixtures import fixture_files
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-MARKED = re.compile(r"<!-- (?P<kind>[a-z ]+?)(?:: (?P<name>[^ ]+))? -->\n```(?P<language>\w+)\n(?P<text>.*?)```\n", re.DOTALL)
+MARKED = re.compile(r"<!-- (?P<kind>[a-z ]+?)(?:: (?P<name>[^ ]+))? -->\n```\w+\n(?P<text>.*?)```\n", re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FAUXVIDER = Path(sys.executable).with_name("fauxvider")
 

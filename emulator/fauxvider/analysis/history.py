@@ -154,11 +154,14 @@ class JobStory:
 
     @property
     def is_known(self) -> bool:
-        """Whether the client can know the job's name: from the answer, by a callback, or because it uses it."""
-        submit = self.submit
-        is_told = submit is not None and submit.is_ok and bool(submit.shows)
-        others = any(asked is not submit for asked in self.asks) or bool(self.files)
-        return is_told or others or any(tried.is_answered for tried in self.tries)
+        """Whether the client can know the job's name: from an answer, by a callback, or because it uses it."""
+        is_used = bool(self.files) or any(asked.does != "submit" for asked in self.asks)
+        return self.is_named or is_used or any(tried.is_answered for tried in self.tries)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether an answer to the POST (or to its replay) told the client the job's name."""
+        return any(asked.does == "submit" and asked.is_ok for asked in self.asks)
 
     @property
     def output(self) -> Url | None:
@@ -176,7 +179,7 @@ class JobStory:
         found: list[tuple[int, Shown]] = [(one.ended, one.shows) for one in self.asks if one.is_seen and one.shows]
         for tried in self.tries:
             end = self.end_before(tried.at)
-            if tried.is_taken and end is not None:
+            if tried.is_taken and end is not None and "tamper" not in tried.faults:
                 found.append((tried.at, "succeeded" if end.state == "succeeded" else "over"))
         return iter(sorted(found, key=lambda pair: pair[0]))
 
@@ -308,8 +311,10 @@ class History:
 
 
 def _asked(entry: Mapping[str, Any], contract: Contract) -> Asked:
-    at, retry_after = moment_of(entry), whole_in(entry, "retry_after")
-    is_seen, word = not is_lost(entry), text_in(entry, "word")
+    at, retry_after, faults = moment_of(entry), whole_in(entry, "retry_after"), _fault_names(entry)
+    # A garbled file is no answer that got lost: it came, and it is damaged.
+    is_damaged = text_in(entry, "does") == "file" and bool(faults & {"garble json", "garble encoding"})
+    is_seen, word = is_damaged or not is_lost(entry), text_in(entry, "word")
     return Asked(
         at=at,
         ended=whole_in(entry, "ended") or at,
@@ -329,7 +334,7 @@ def _asked(entry: Mapping[str, Any], contract: Contract) -> Asked:
         intent=text_in(entry, "intent"),
         fingerprint=text_in(entry, "fingerprint"),
         leaks=text_in(entry, "leaks"),
-        faults=_fault_names(entry),
+        faults=faults,
         is_seen=is_seen,
     )
 

@@ -89,7 +89,8 @@ def _never_fetched(history: History) -> Iterator[Case]:
 def _after_retention(history: History) -> Iterator[Case]:
     for job in history.jobs.values():
         operation, end = job.contract.operations.get(job.operation), job.end
-        if end is None or operation is None or operation.keeps is None or not (job.succeeds and job.charged):
+        is_lost = end is not None and job.succeeds and bool(job.charged) and job.is_named
+        if not is_lost or end is None or operation is None or operation.keeps is None:
             continue
         polls = [one for one in job.polls if one.at >= end.at]
         if polls and polls[0].denies and polls[0].at > end.at + operation.keeps and job.told_end() is None:

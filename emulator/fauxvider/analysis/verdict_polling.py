@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby, pairwise
+from typing import Literal, NamedTuple
 
 from fauxvider.analysis.history import Asked, History, JobStory, Shown
 from fauxvider.analysis.verdict_rule import HOUR, MINUTE, SECOND, Case, Rule, asked_text, case, tried_text
@@ -127,35 +128,47 @@ def _unknown_word(history: History) -> Iterator[Case]:
             yield case(job.id, (last.at, asked_text(last)), (history.now, "the client has not looked again"))
 
 
-def _turns(job: JobStory) -> Iterator[tuple[int, str, Shown, bool]]:
-    """Give what the client was told for certain, in order: moment, sentence, what it shows, whether it was a poll."""
-    found: list[tuple[int, str, Shown, bool]] = [
-        (one.ended, asked_text(one), "" if one.does == "retry" else one.shows, one.is_poll)
-        for one in job.asks
-        if one.is_poll or (one.shows and one.is_ok)
-    ]
+class _Turn(NamedTuple):
+    """What the client was told for certain, or did; `again`: the job is run again, `other`: no poll (a download, say)."""
+
+    at: int
+    sentence: str
+    shows: Shown
+    kind: Literal["poll", "again", "other"]
+
+
+def _turns(job: JobStory) -> list[_Turn]:
+    found = [_Turn(one.at, "", "", "other") for one in job.files]
+    for asked in job.asks:
+        kind: Literal["poll", "again", "other"] = (
+            "poll" if asked.is_poll else "again" if asked.does == "retry" else "other"
+        )
+        if asked.is_poll or (asked.is_ok and asked.shows):
+            found.append(_Turn(asked.ended, asked_text(asked), asked.shows, kind))
     found += [
-        (one.at, tried_text(one), "over", False)
-        for one in job.tries
-        if one.is_taken and one.signature == "good" and job.end_before(one.at) is not None
+        _Turn(tried.at, tried_text(tried), "over", "other")
+        for tried in job.tries
+        if tried.is_taken and tried.signature == "good" and job.end_before(tried.at) is not None
     ]
-    return iter(sorted(found, key=lambda turn: turn[0]))
+    return sorted(found, key=lambda turn: turn.at)
 
 
 def _went_back(history: History) -> Iterator[Case]:
     for job in history.jobs.values():
         over: tuple[int, str] | None = None
         back: list[tuple[int, str]] = []
-        for at, sentence, shows, is_poll in _turns(job):
-            if not is_poll and shows in ("", "open"):
-                over, back = None, []  # it was run again
-            elif shows in ("over", "succeeded") and not back:
-                over = (at, sentence)
-            elif over is not None and is_poll and (back or shows == "open"):
-                back.append((at, sentence))
-        if over is not None and len(back) > _FURTHER:
-            yield case(job.id, over, *back)
-            continue
+        for turn in _turns(job):
+            if turn.kind == "again":
+                over, back = None, []
+            elif turn.shows in ("over", "succeeded") and not back:
+                over = (turn.at, turn.sentence)
+            elif turn.kind == "other":
+                back = []  # who fetches the file believes in the end
+            elif over is not None and (back or turn.shows == "open"):
+                back.append((turn.at, turn.sentence))
+            if over is not None and len(back) > _FURTHER:
+                yield case(job.id, over, *back)
+                break
         told = job.told_end()
         for note in job.notes:
             known = job.contract.states.get(note.text)

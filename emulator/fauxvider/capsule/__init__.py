@@ -1,9 +1,6 @@
 """Capsules: a world's run in one small file, which repeats on any machine.
 
-    world.save("lost-answer.capsule.json")
-
-    result = replay(read_capsule("lost-answer.capsule.json"))
-    assert result.matches, result.first_difference
+`WorldHandle.save` writes one; `read_capsule` reads it, `replay` repeats it, `reproduce_text` makes a test of it.
 """
 
 from __future__ import annotations

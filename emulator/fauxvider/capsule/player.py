@@ -94,7 +94,8 @@ class Player:
     def note(self, facts: Mapping[str, str]) -> None:
         """It is played, not recorded."""
 
-    def turn(self, mark: str) -> _Gate:
+    def turn(self, mark: str, *, is_last: bool = True) -> _Gate:
+        del is_last
         gate = asyncio.get_running_loop().create_future()
         self._gates[mark].append(gate)
         return gate

@@ -31,6 +31,7 @@ _TRAIL = re.compile(r"(?:[0-9a-f]{4})*")
 _PRINT = re.compile(r"[0-9a-f]{8,16}")
 _WORD = re.compile(r"[!-~]{1,64}")
 _MOST = 10**14  # ms
+_MOST_TURNS = 100
 _OUTCOMES = ("http", "network", "timeout", "blocked")
 
 
@@ -178,6 +179,10 @@ def _step(part: _Part) -> Step:
         step.held = part.at("held").truth()
         if step.held != bool(step.mark):
             raise part.wrong("what is held has a mark, and what is not has none")
+    if "turns" in part.value:
+        step.turns = part.at("turns").whole()
+        if step.turns > _MOST_TURNS:
+            raise part.at("turns").wrong("nothing has so many turns")
     if "ended" in part.value:
         step.ended = part.at("ended").whole()
     _KINDS[does][2](part, step)
@@ -244,7 +249,7 @@ def _read_nothing(_part: _Part, _step: Step) -> None:
     """There is nothing more to read."""
 
 
-_HELD = ("mark", "held", "ended")
+_HELD = ("mark", "held", "turns", "ended")
 _KINDS: Mapping[Does, tuple[tuple[str, ...], tuple[str, ...], Callable[[_Part, Step], None]]] = {
     "request": (
         ("provider", "method", "path"),

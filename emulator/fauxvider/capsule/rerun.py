@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json as _json
-from collections.abc import Callable, Iterable, Mapping
+import json as _json  # `json` is what a request is given
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from fauxvider.capsule.model import CapsuleError
 from fauxvider.capsule.player import PlayedClock, Player, calm
@@ -28,6 +28,7 @@ from fauxvider.service.recorder import Step
 from fauxvider.service.saving import journal_lines, journal_trail, local_path
 from fauxvider.service.wire import Reply, Request
 from fauxvider.service.world import World, WorldOptions
+from fauxvider.values import parse_moment
 from fauxvider_contracts import provider_names
 
 __all__ = ["Answer", "Rerun"]
@@ -117,7 +118,7 @@ class Rerun:
         self._run(end())
         self._runner.close()
 
-    def _run(self, work: Any) -> Any:
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
 
     # --- making the world
@@ -129,7 +130,9 @@ class Rerun:
         bundled = [name for name in contracts if name not in own]
         for name in bundled:
             if name not in provider_names():
-                raise self._wrong(f"the contract {name!r} is not bundled: name its file (--contract)", "contracts", name)
+                raise self._wrong(
+                    f"the contract {name!r} is not bundled: name its file (--contract)", "contracts", name
+                )
         emulator = build_emulator(
             providers=bundled, files=files, sender=_NoSender(), base_url=str(world["base_url"]),
             metadata=bool(world["metadata"]),
@@ -157,13 +160,78 @@ class Rerun:
         except FauxviderError as error:
             raise self._wrong(str(error), "world") from None
         if not clock.is_virtual:
-            self._clock = PlayedClock(clock.spec, clock.now())
+            self._clock = PlayedClock(clock.spec, parse_moment(world["now"]))
         made = self._emulator.make_world(str(world["name"]), options, clock=self._clock or clock, tape=self._player)
         made.prints = prints
         return made
 
     def _wrong(self, problem: str, *path: str) -> CapsuleError:
         return CapsuleError(problem, place=Place(self._source, pointer="".join(f"/{part}" for part in path)))
+
+    # --- the steps, as a test writes them
+
+    def request(
+        self,
+        method: str,
+        provider: str,
+        path: str,
+        *,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        spaced: bool = False,
+        body: str | bytes = b"",
+        at: int = 0,
+        ended: int | None = None,
+        mark: str = "",
+        turns: int = 0,
+        **rare: Any,
+    ) -> Answer:
+        """Send a request; give its answer.
+
+        `json` is written as httpx does, or `spaced` as requests and json.dumps do. With a `mark` it is only
+        begun, and `go` gives the answer. `rare`: site, origin, raw_path, over_size, fingerprint.
+        """
+        if json is not None:
+            body = _json.dumps(json) if spaced else _json.dumps(json, separators=(",", ":"), ensure_ascii=False)
+        raw = rare.pop("raw_path", "").encode("latin-1")
+        made = Request(
+            method,
+            path,
+            query.encode("latin-1"),
+            [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()],
+            body.encode() if isinstance(body, str) else body,
+            raw_path=raw,
+            **rare,
+        )
+        answer = self.play(Step("request", at, mark, provider, made, ended=ended, held=bool(mark), turns=turns))
+        return answer or Answer(0, {}, b"", "held" if mark else "no answer")
+
+    def advance(self, span: int, *, mark: str = "") -> None:
+        """Move the clock on by `span` ms; with a `mark` it is only begun."""
+        self.play(Step("advance", 0, mark, facts={"span": span}, held=bool(mark)))
+
+    def go(self, mark: str, *, at: int = 0) -> Answer | None:
+        """Let what was begun, and held, go on."""
+        return self.play(Step("go", at, mark))
+
+    def callback(
+        self, mark: str, kind: str = "http", *, status: int | None = None, error: str = "", digest: str, at: int = 0
+    ) -> None:
+        """Let a callback come back as the sender saw it: http (with a status), network, timeout or blocked."""
+        self.play(Step("sent", at, mark, facts={"kind": kind, "status": status, "error": error, "digest": digest}))
+
+    def settle(self, *, at: int = 0) -> None:
+        """Run what is due."""
+        self.play(Step("settle", at))
+
+    def force(self, job: str, *, failure: str = "", at: int = 0) -> None:
+        """Decide how a job ends."""
+        self.play(Step("force", at, facts={"job": job, "failure": failure}))
+
+    def note(self, *, at: int = 0, **said: str) -> None:
+        """Write down what the client said that it did."""
+        self.play(Step("note", at, facts=said))
 
     # --- playing
 
@@ -181,7 +249,8 @@ class Rerun:
         try:
             result = await self._do(step)
         except FauxviderError as error:
-            return self._stumble(str(error))
+            self._stumble(str(error))
+            return None
         await calm()
         return result
 
@@ -220,7 +289,18 @@ class Rerun:
             self._tasks[mark] = asyncio.ensure_future(self._world.advance(step.facts["span"]))
         # It goes as far as it can before anything else begins.
         await calm()
-        return None if step.held else await self._go(mark, step.at if step.ended is None else step.ended)
+        if step.held:
+            for _ in range(step.turns):
+                await self._go(mark, step.at)
+            return None
+        return await self._end(mark, step.at if step.ended is None else step.ended)
+
+    async def _end(self, mark: str, at: int) -> object:
+        """Let something go on to its end: nothing came between."""
+        task, result = self._tasks[mark], None
+        while not task.done() and not self._stumbled:
+            result = await self._go(mark, at)
+        return result
 
     def _placed(self, provider: str, request: Request) -> Request:
         """Give a request of its own, with what the file leaves out because it follows from the rest."""
@@ -232,10 +312,12 @@ class Rerun:
     async def _go(self, mark: str, at: int) -> object:
         task = self._tasks.get(mark)
         if task is not None and task.done():
-            return self._stumble(f"{mark} is over already")
+            self._stumble(f"{mark} is over already")
+            return None
         self._show(at)
         if not await self._player.let_go(mark):
-            return self._stumble(f"{mark} does not go on")
+            self._stumble(f"{mark} does not go on")
+            return None
         await calm()
         if task is None or not task.done():
             return None
@@ -264,7 +346,8 @@ class Rerun:
             return ""
         own, lines = journal_trail(journal), journal.decode().splitlines()
         count, recorded = len(lines), len(trail) // 4
-        place = next((at for at in range(min(count, recorded)) if own[4 * at : 4 * at + 4] != trail[4 * at : 4 * at + 4]), None)
+        places = range(min(count, recorded))
+        place = next((at for at in places if own[4 * at : 4 * at + 4] != trail[4 * at : 4 * at + 4]), None)
         if place is not None:
             problem = f"entry {place + 1} of {recorded} differs, it is now {lines[place]}"
         elif count != recorded:

@@ -17,6 +17,8 @@ _COMMANDS = {
     "receive": ("fauxvider.cli.receive", "Receive callbacks: show them, answer by script, pass them on."),
     "demo": ("fauxvider.cli.demo", "Show the whole thing at work, with pictures and a report."),
     "calibrate": ("fauxvider.cli.calibrate", "Measure this machine's real renderer; fit a contract's timing to it."),
+    "replay": ("fauxvider.cli.replay", "Repeat the run of a capsule; exit 1 when its journal differs."),
+    "reproduce": ("fauxvider.cli.replay", "Write the run of a capsule as a pytest file."),
     "check": ("fauxvider.cli.check", "Check contract files; exit 2 when one is wrong."),
     "explain": ("fauxvider.cli.check", "Show a provider's rules with their evidence."),
 }

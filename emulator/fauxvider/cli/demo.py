@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
-from fauxvider.demo.page import report_page
+from fauxvider.cli.rendering import MODEL_OPTIONS, RENDERER, TINY, RenderOptions, open_renderer, with_options
+from fauxvider.demo.gallery import Gallery
+from fauxvider.demo.page import SHEET, report_page
+from fauxvider.demo.sheet import write_sheet
 from fauxvider.demo.tour import Stop, Tour, take_tour
+from fauxvider.errors import RenderError, UsageError
 from fauxvider.values import span_text
 
 __all__ = ["demo"]
+
+
+_DEMO_SIDE = 512  # of the tiny models: the sheet shows pictures side by side, not in full size
 
 
 @click.command()
@@ -21,13 +30,29 @@ __all__ = ["demo"]
     show_default=True,
     help="Folder for the pictures and the report.",
 )
-def demo(out: Path) -> None:
-    """Show the whole thing at work: five models, callbacks, bills, an expiring URL. Needs no network."""
+@with_options((RENDERER, *MODEL_OPTIONS))
+def demo(out: Path, **given: Any) -> None:
+    """Show the whole thing at work: five models, callbacks, bills, an expiring URL. Needs no network.
+
+    With --renderer diffusers the pictures are really rendered, and sheet.png shows them side by side.
+    """
+    render = RenderOptions.taken(given)
+    if render.renderer != "synthetic" and render.model == TINY and render.render_max_side is None:
+        render = replace(render, render_max_side=_DEMO_SIDE)
+    pipeline = open_renderer(render)
     out.mkdir(parents=True, exist_ok=True)
-    tour = take_tour(out, say=click.echo)
+    try:
+        tour = take_tour(out, say=click.echo, pipeline=pipeline)
+    except RenderError as error:
+        raise UsageError(str(error)) from None
+    if tour.gallery is not None:
+        write_sheet(tour.gallery, out / SHEET)
     (out / "report.html").write_text(report_page(tour), encoding="utf-8")
     click.echo()
     _show(tour)
+    if tour.gallery is not None:
+        _show_gallery(tour.gallery)
+        click.echo(f"\nPicture sheet: {out / SHEET}")
     click.echo(f"\nPictures and report: {out / 'report.html'}")
     if any(stop.cost_agrees is False for stop in tour.stops):
         raise click.ClickException("a cost differs from its document")
@@ -47,6 +72,15 @@ def _show(tour: Tour) -> None:
         click.echo(f"{stop.title:<{width}}  {path}")
     for stop in tour.stops:
         _show_delivery(stop)
+
+
+def _show_gallery(gallery: Gallery) -> None:
+    click.secho(f"\nRendered by {gallery.machine}", bold=True)
+    width = max(len(tile.title) for row in gallery.rows for tile in row.tiles)
+    for row in gallery.rows:
+        click.echo(row.title)
+        for tile in row.tiles:
+            click.echo(f"  {tile.title:<{width}}  {'; '.join(filter(None, (*tile.lines, tile.away)))}")
 
 
 def _show_delivery(stop: Stop) -> None:

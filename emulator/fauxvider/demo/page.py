@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from html import escape
 
+from fauxvider.demo.gallery import Gallery
 from fauxvider.demo.tour import Stop, Tour
 from fauxvider.values import span_text
 
-__all__ = ["report_page"]
+__all__ = ["SHEET", "report_page"]
+
+SHEET = "sheet.png"
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; }
@@ -22,13 +25,15 @@ dl { display: grid; grid-template-columns: 7rem 1fr; gap: .35rem .8rem; margin: 
 dt { color: #56606e; } dd { margin: 0; }
 code { font: .88em ui-monospace, monospace; } .good { color: #19703a; } .bad { color: #b3261e; }
 svg { width: 100%; height: auto; margin-top: .8rem; } svg text { font: 11px system-ui, sans-serif; fill: #56606e; }
+section.wide { display: block; } table { border-collapse: collapse; font-size: .85rem; margin-top: 1rem; }
+td { padding: .2rem 1rem .2rem 0; vertical-align: top; }
 @media (max-width: 44rem) { section { grid-template-columns: 1fr; } }
 """
 
 
 def report_page(tour: Tour) -> str:
     """Give the page; the pictures stand beside it in the same folder."""
-    parts = "".join(_section(stop) for stop in tour.stops)
+    parts = "".join(_section(stop) for stop in tour.stops) + _gallery(tour.gallery)
     balances = ", ".join(f"{name} {amount}" for name, amount in tour.balances.items())
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>fauxvider demo</title>'
@@ -58,6 +63,24 @@ def _section(stop: Stop) -> str:
         f'<section><figure><img src="{escape(stop.picture)}" alt="picture made for {escape(stop.title)}">'
         f"<figcaption>{escape(stop.picture_note)}</figcaption></figure><div><h2>{escape(stop.title)}</h2>"
         f"<dl>{listed}</dl>{_ladder(stop)}</div></section>"
+    )
+
+
+def _gallery(gallery: Gallery | None) -> str:
+    """Show what real pipelines made, and how long each took."""
+    if gallery is None:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(tile.title)}</td><td>{escape('; '.join(tile.lines))}</td><td>{escape(tile.away)}</td></tr>"
+        for row in gallery.rows
+        for tile in row.tiles
+        if tile.lines
+    )
+    return (
+        f'<section class="wide"><h2>Really rendered: {escape(gallery.machine)}</h2>'
+        f'<p class="note">Times are measured, not planned: the wait for the worker, and the model\'s own run.</p>'
+        f'<a href="{SHEET}"><img src="{SHEET}" alt="the five models, an edit at rising strengths, seeds and prompts"></a>'
+        f"<table>{rows}</table></section>"
     )
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,7 +12,10 @@ from typing import Any
 
 from PIL import Image
 
+from fauxvider.demo.calls import ask, at, fetch
+from fauxvider.demo.gallery import Gallery, take_pictures
 from fauxvider.embedded import Server, WorldHandle
+from fauxvider.ports import Pipeline
 from fauxvider.receiver import Receiver
 from fauxvider.values import parse_span, span_text
 from fauxvider_contracts import tour_text
@@ -60,12 +61,13 @@ class Tour:
     stops: list[Stop]
     virtual_ms: int
     balances: Mapping[str, str]
+    gallery: Gallery | None = None
 
 
-def take_tour(folder: Path, *, say: Callable[[str], None]) -> Tour:
-    """Run the whole tour; pictures go to `folder`, progress to `say`."""
+def take_tour(folder: Path, *, say: Callable[[str], None], pipeline: Pipeline | None = None) -> Tour:
+    """Run the whole tour; pictures go to `folder`, progress to `say`. A `pipeline` makes real ones."""
     stops = json.loads(tour_text())["stops"]
-    with Server() as server, server.world(name="demo", clock="manual", seed=7) as world:
+    with Server(pipeline=pipeline, warm=True) as server, server.world(name="demo", clock="manual", seed=7) as world:
         began = world.now()
         seen = []
         for number, stop in enumerate(stops, 1):
@@ -79,7 +81,12 @@ def take_tour(folder: Path, *, say: Callable[[str], None]) -> Tour:
         for one in seen:
             one.charged = _charged(ledger, one)
         balances = {name: f"{account['balance']} {account['unit']}" for name, account in ledger.items()}
-        return Tour(seen, world.now() - began, balances)
+        tour = Tour(seen, world.now() - began, balances)
+        if pipeline is not None:
+            say("     real pipelines, on real time")
+            with server.world(name="gallery", clock="real", seed=7, limits="off") as real:
+                tour.gallery = take_pictures(real, say=say)
+        return tour
 
 
 def _visit(server: Server, world: WorldHandle, stop: Mapping[str, Any]) -> Stop:
@@ -88,11 +95,11 @@ def _visit(server: Server, world: WorldHandle, stop: Mapping[str, Any]) -> Stop:
     body, receiver = dict(submit["json"]), Receiver(ANSWERS)
     if "callback" in submit:
         body[submit["callback"]] = server.call(receiver.start()) + "/hook"
-    answer = _ask("POST", base + submit["path"], submit["headers"], body)
-    one.job = str(_at(answer, submit["id"]))
-    one.statuses.append((0, str(_at(answer, stop["poll"]["status"]))))
+    answer = ask("POST", base + submit["path"], submit["headers"], body)
+    one.job = str(at(answer, submit["id"]))
+    one.statuses.append((0, str(at(answer, stop["poll"]["status"]))))
     final = _follow(world, base, stop, one, submit["headers"])
-    one.url = str(_at(final, stop["picture"]))
+    one.url = str(at(final, stop["picture"]))
     _note_cost(one, stop["cost"], final)
     if "callback" in submit:
         world.advance("1m")
@@ -101,7 +108,7 @@ def _visit(server: Server, world: WorldHandle, stop: Mapping[str, Any]) -> Stop:
 
 
 def _note_cost(one: Stop, cost: Mapping[str, str], final: Any) -> None:
-    shown = _at(final, cost["shown"]) if cost["shown"] else None
+    shown = at(final, cost["shown"]) if cost["shown"] else None
     one.cost_shown = "" if shown is None else str(shown)
     one.cost_says = cost["says"]
     one.cost_agrees = None if not cost["documented"] else Decimal(one.cost_shown) == Decimal(cost["documented"])
@@ -111,17 +118,17 @@ def _follow(world: WorldHandle, base: str, stop: Mapping[str, Any], one: Stop, h
     began, path = world.now(), stop["poll"]["path"].replace("${id}", one.job)
     for _ in range(_MAX_STEPS):
         world.advance(_STEP_MS / 1000)
-        answer = _ask("GET", base + path, headers)
-        status = str(_at(answer, stop["poll"]["status"]))
+        answer = ask("GET", base + path, headers)
+        status = str(at(answer, stop["poll"]["status"]))
         if status != one.statuses[-1][1]:
             one.statuses.append((world.now() - began, status))
-        if _at(answer, stop["picture"]):
+        if at(answer, stop["picture"]):
             return answer
     raise RuntimeError(f"{one.title} did not finish within {span_text(_STEP_MS * _MAX_STEPS)}")
 
 
 def _picture(one: Stop, folder: Path, number: int) -> None:
-    status, data = _get(one.url)
+    status, data = fetch(one.url)
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         kind = (image.format or "").lower()
@@ -149,35 +156,10 @@ def _outlive(world: WorldHandle, one: Stop, lives: str, say: Callable[[str], Non
     death = ends + parse_span(lives)
     for name, moment in ((f"{lives} - 1s", death - 1000), (f"{lives} + 1s", death + 1000)):
         world.advance((moment - world.now()) / 1000)
-        one.url_life.append((name, _get(one.url)[0]))
+        one.url_life.append((name, fetch(one.url)[0]))
 
 
 def _charged(ledger: Mapping[str, Any], one: Stop) -> str:
     account = ledger[one.provider]
     amounts = [charge["amount"] for charge in account["charges"] if charge["job"] == one.job]
     return f"{' + '.join(amounts)} {account['unit']}" if amounts else "nothing"
-
-
-def _ask(method: str, url: str, headers: Mapping[str, str], body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {**headers, "Content-Type": "application/json"}, method=method)  # noqa: S310 - our own server's URL
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-        return json.loads(answer.read(), parse_float=Decimal)
-
-
-def _get(url: str) -> tuple[int, bytes]:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return refusal.code, refusal.read()
-
-
-def _at(tree: Any, pointer: str) -> Any:
-    for name in pointer.split("/")[1:]:
-        if isinstance(tree, list):
-            tree = tree[int(name)] if int(name) < len(tree) else None
-        else:
-            tree = tree.get(name) if isinstance(tree, dict) else None
-    return tree

@@ -18,6 +18,7 @@ from fauxvider.gate import JsonRefusedError, dump_json, parse_json
 from fauxvider.service.emulator import Emulator
 from fauxvider.service.options import read_options
 from fauxvider.service.reports import Report
+from fauxvider.service.saving import capsule_bytes
 from fauxvider.values import parse_span
 
 __all__ = ["ControlGuard", "control_app", "new_token"]
@@ -170,6 +171,9 @@ class _Control:
     async def journal(self, request: Request) -> Response:
         return _answer(200, self.emulator.journal(_world(request)))
 
+    async def capsule(self, request: Request) -> Response:
+        return Response(capsule_bytes(self.emulator, _world(request)), media_type=_JSON)
+
     def routes(self) -> list[Route]:
         one = "/worlds/{world}"
         return [
@@ -186,6 +190,7 @@ class _Control:
             Route(f"{one}/deliveries", self.deliveries, methods=["GET"]),
             Route(f"{one}/ledger", self.ledger, methods=["GET"]),
             Route(f"{one}/journal", self.journal, methods=["GET"]),
+            Route(f"{one}/capsule", self.capsule, methods=["GET"]),
             Route(f"{one}/scenario", self.scenario, methods=["GET"]),
             Route(f"{one}/verdict", self.verdict, methods=["GET"]),
             Route(f"{one}/near-misses", self.near_misses, methods=["GET"]),

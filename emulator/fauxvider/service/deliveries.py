@@ -137,7 +137,7 @@ async def _post(
     if plan is not None:
         await spoil(provider, message, plan, scope)
     mark = f"{'attempt' if replayed is None else 'again'} {provider.name}/{delivery.id}"
-    outcome = await _outcome(provider, record, delivery, message, plan, mark)
+    outcome = await _outcome(provider, record, delivery, message, plan, mark=mark)
     ended = moment if clock.is_virtual else max(moment, clock.now())
     if outcome.kind == "timeout" and clock.is_virtual:
         ended = moment + callbacks.timeout
@@ -158,7 +158,7 @@ async def _post(
 
 
 async def _outcome(
-    provider: Provider, record: Record, delivery: Delivery, message: Message, plan: AttemptPlan | None, mark: str
+    provider: Provider, record: Record, delivery: Delivery, message: Message, plan: AttemptPlan | None, *, mark: str
 ) -> SendOutcome:
     if plan is not None and plan.instead is not None:
         return plan.instead

@@ -58,7 +58,7 @@ async def handle(provider: Provider, request: Request) -> Reply:
     """Answer one request. Never raises for what a client sends."""
     world = provider.world
     mark = "" if world.tape is None else world.tape.request(provider.name, request)
-    moment = await world.arrive()
+    moment = await world.arrive(mark)
     number = world.requests
     filed = await _file(provider, request, moment, mark) if provider.compiled.files.serves(request.origin) else None
     reply, does, faults = filed or await _operate(provider, request, moment)
@@ -90,7 +90,7 @@ async def _file(
     if reply is None:
         return None
     if faults and provider.world.tape is not None:
-        await provider.world.turn(f"{mark} file")  # the picture took its time, and a fault may ask for the moment
+        await provider.world.turn(mark, is_last=False)  # the picture took its time, and a fault may ask for the moment
     return (await after(provider, reply, faults) if faults else reply), "file", faults
 
 

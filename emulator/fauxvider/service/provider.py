@@ -251,14 +251,15 @@ class Provider:
         await deliveries.again(self, job_id, delivery_id, moment)
 
     async def add_event(self, record: Record, event: Event) -> Record:
-        """Add an event to a job, put its new end on the agenda, and wake who waits for it."""
+        """Add an event to a job, put its end on the agenda if that is a new one, and wake who waits for it."""
+        ended = self.life(record).ended
         await self.store.add_event(record.job.id, event)
         fresh = await self.store.record(record.job.id)
         if fresh is None:
             raise UsageError(f"the job {record.job.id} has been dropped by the cap on kept jobs")
         if self.settings.live is not None:
             self.settings.live.heard(self, fresh, event)
-        if event.kind not in ("ttl", "drained"):
+        if self.life(fresh).ended != ended:
             await self.schedule(fresh)
             if self.life(fresh).ended <= self.clock.now():
                 await self.world.settle_now()

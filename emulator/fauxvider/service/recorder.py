@@ -31,7 +31,8 @@ class Step:
     """One thing that came from outside; `at` in ms since the world's start.
 
     ``request`` and ``advance`` are over when the next step begins (at `ended`), unless they are `held`: then
-    a step ``go`` of the same mark says when they went on. ``sent``: a callback came back.
+    steps ``go`` of the same mark say when they went on, but for the first `turns`, which came at once.
+    ``sent``: a callback came back.
     """
 
     does: Does
@@ -42,6 +43,7 @@ class Step:
     facts: Mapping[str, Any] = field(default_factory=dict)
     ended: int | None = None
     held: bool = False
+    turns: int = 0
 
 
 class Tape(Protocol):
@@ -56,8 +58,8 @@ class Tape(Protocol):
     def force(self, job: str, failure: str) -> None: ...
     def note(self, facts: Mapping[str, str]) -> None: ...
 
-    def turn(self, mark: str) -> Awaitable[None] | None:
-        """Say that what has this mark goes on; a player may have it wait."""
+    def turn(self, mark: str, *, is_last: bool = True) -> Awaitable[None] | None:
+        """Say that what has this mark goes on; a player may have it wait. `is_last`: to its end."""
         ...
 
     def sending(self, mark: str, job: Job, body: bytes) -> Awaitable[SendOutcome] | None:
@@ -119,17 +121,21 @@ class Recorder:
     def note(self, facts: Mapping[str, str]) -> None:
         self._keep(Step("note", self._moment(), facts=dict(facts)))
 
-    def turn(self, mark: str) -> None:
+    def turn(self, mark: str, *, is_last: bool = True) -> None:
         if self.dropped:
             return
         at = self._moment()
-        begun = self._open.pop(mark, None)
+        begun = self._open.get(mark)
+        if begun is not None and is_last:
+            del self._open[mark]
         if begun is None or begun is not self.steps[-1]:
+            self._keep(Step("go", at, mark))
             if begun is not None:
                 begun.held = True
-            self._keep(Step("go", at, mark))
-        else:
+        elif is_last:
             begun.ended = at
+        else:
+            begun.turns += 1
 
     def sending(self, mark: str, job: Job, body: bytes) -> None:
         """Nothing is known before it was sent."""

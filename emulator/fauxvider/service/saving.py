@@ -121,6 +121,7 @@ def _step(world: World, redactor: Redactor, step: Step, number: int) -> dict[str
     shown |= {name: value for name, value in step.facts.items() if value not in ("", None)}
     if step.held:
         shown["held"] = True
+        shown |= {"turns": step.turns} if step.turns else {}
     elif step.ended not in (None, step.at):
         shown["ended"] = step.ended
     return shown

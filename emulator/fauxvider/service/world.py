@@ -120,11 +120,15 @@ class World:
         if not self.clock.is_virtual:
             self._arm()
 
-    async def arrive(self) -> int:
-        """Begin a provider request: move a stepping clock, settle what is due, give the moment."""
+    async def arrive(self, mark: str = "") -> int:
+        """Begin a provider request: move a stepping clock, settle what is due, give the moment.
+
+        `mark`: the request's on the tape.
+        """
         self.requests += 1
         if self.clock.step and not self._advancing:
             await self._advance(self.clock.step)
+            await self.turn(mark, is_last=False)
         now = self.clock.now()
         due = self._agenda.next_due()
         if due is not None and due <= now:
@@ -146,8 +150,10 @@ class World:
         return happened
 
     async def _advance(self, span: int) -> list[dict[str, Any]]:
-        before = self.journal.total
+        before, has_to_wait = self.journal.total, self._lock.locked()
         async with self._lock:
+            if has_to_wait:
+                await self.turn("advance")
             self._advancing = True
             try:
                 target = self.clock.now() + span
@@ -163,9 +169,9 @@ class World:
         fresh = self.journal.total - before
         return self.journal.latest(fresh)
 
-    async def turn(self, mark: str) -> None:
-        """Say that what has this mark on the tape goes on."""
-        if self.tape is not None and (turn := self.tape.turn(mark)) is not None:
+    async def turn(self, mark: str, *, is_last: bool = True) -> None:
+        """Say that what has this mark on the tape goes on, after anything else may have come between."""
+        if self.tape is not None and (turn := self.tape.turn(mark, is_last=is_last)) is not None:
             await turn
 
     def present(self) -> int:
@@ -224,6 +230,7 @@ class World:
         """
         if self.clock.step and not self._advancing:
             await self._advance(max(0, until - self.clock.now()))
+            await self.turn(f"wait {provider}/{job}")
             return until
         if self.clock.step:
             return until  # asked from inside a callback: time cannot move further while that one runs
@@ -232,11 +239,13 @@ class World:
         waiting.append(future)
         self.enter(until, Due("wait", future=future))
         try:
-            return await future
+            moment = await future
         finally:
             waiting.remove(future)
             if not waiting:
                 self._waiting.pop((provider, job), None)
+        await self.turn(f"wait {provider}/{job}")
+        return moment
 
     def changed(self, provider: str, job: str) -> None:
         """Wake the calls that are held for a job."""
