@@ -59,7 +59,9 @@ INPUTS = [
 class Bench:
     """One world, called as ASGI."""
 
-    def __init__(self, emulator: Emulator, contracts: dict[str, Contract], name: str, rules: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, emulator: Emulator, contracts: dict[str, Contract], name: str, rules: list[dict[str, Any]]
+    ) -> None:
         given: dict[str, Any] = {"clock": "manual", "seed": 1, "limits": "off", "record": False}
         if rules:
             given["scenario"] = {"scenario": 1, "name": name, "provider": "runpod", "rules": rules}
@@ -122,7 +124,9 @@ async def measure(rounds: int, requests: int) -> dict[str, dict[str, float]]:
         for number in range(rounds):
             plain = Bench(emulator, contracts, "plain", [])
             ruled = Bench(emulator, contracts, "ruled", rules)
-            for bench, times in ((plain, without), (ruled, beside)) if number % 2 else ((ruled, beside), (plain, without)):
+            for bench, times in (
+                ((plain, without), (ruled, beside)) if number % 2 else ((ruled, beside), (plain, without))
+            ):
                 times.append(await bench.round(kind, requests))
         found[name] = {"without_us": min(without), "with_us": min(beside), "adds_us": min(beside) - min(without)}
     emulator.close()
@@ -137,7 +141,9 @@ def main() -> None:
     parser.add_argument("--gate", action="store_true", help="exit 1 when the bound is passed")
     given = parser.parse_args()
     found = asyncio.run(measure(given.rounds, given.requests))
-    print(f"{'':<36}{'without':>10}{'with':>10}{'adds':>10}   (us a request, best of {given.rounds}; at most {BOUND_US:g})")
+    print(
+        f"{'':<36}{'without':>10}{'with':>10}{'adds':>10}   (us a request, best of {given.rounds}; at most {BOUND_US:g})"
+    )
     for name, row in found.items():
         print(f"{name:<36}{row['without_us']:>10.1f}{row['with_us']:>10.1f}{row['adds_us']:>10.1f}")
     if given.json:

@@ -258,7 +258,8 @@ class Rerun:
         if step.does in ("request", "advance"):
             return await self._start(step)
         if step.does == "go":
-            return await self._go(step.mark, step.at)
+            await self._go(step.mark, step.at)
+            return self._result(step.mark)
         if step.does == "sent":
             outcome = SendOutcome(step.facts["kind"], step.facts["status"], error=step.facts["error"])
             if not await self._player.answer(step.mark, outcome, step.facts["digest"]):
@@ -293,14 +294,10 @@ class Rerun:
             for _ in range(step.turns):
                 await self._go(mark, step.at)
             return None
-        return await self._end(mark, step.at if step.ended is None else step.ended)
-
-    async def _end(self, mark: str, at: int) -> object:
-        """Let something go on to its end: nothing came between."""
-        task, result = self._tasks[mark], None
-        while not task.done() and not self._stumbled:
-            result = await self._go(mark, at)
-        return result
+        # Nothing came between, so it goes on to its end.
+        while not self._tasks[mark].done() and await self._go(mark, step.at if step.ended is None else step.ended):
+            pass
+        return self._result(mark)
 
     def _placed(self, provider: str, request: Request) -> Request:
         """Give a request of its own, with what the file leaves out because it follows from the rest."""
@@ -309,19 +306,17 @@ class Rerun:
         made.raw_path = made.raw_path or local_path(self._world.name, provider, made, api).encode("latin-1", "replace")
         return made
 
-    async def _go(self, mark: str, at: int) -> object:
-        task = self._tasks.get(mark)
-        if task is not None and task.done():
-            self._stumble(f"{mark} is over already")
-            return None
+    async def _go(self, mark: str, at: int) -> bool:
         self._show(at)
         if not await self._player.let_go(mark):
             self._stumble(f"{mark} does not go on")
-            return None
+            return False
         await calm()
-        if task is None or not task.done():
-            return None
-        return task.result()
+        return True
+
+    def _result(self, mark: str) -> object:
+        task = self._tasks.get(mark)
+        return task.result() if task is not None and task.done() else None
 
     # --- what came of it
 

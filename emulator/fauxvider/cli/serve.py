@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ import click
 
 from fauxvider.cli.rendering import RENDER_OPTIONS, RenderOptions, open_renderer, with_options
 from fauxvider.errors import RenderError, UsageError
+from fauxvider.scenario.parse import read_scenario
 from fauxvider.server.app import ProviderApp
 from fauxvider.server.build import build_emulator
 from fauxvider.server.control import control_app, new_token
@@ -26,6 +27,7 @@ from fauxvider.service.world import WorldOptions
 
 __all__ = ["serve"]
 
+_UNSAID = {"clock": "real", "seed": 0, "limits": "on"}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -50,6 +52,12 @@ _OPTIONS = (
         "--clock", default="real", show_default=True, help="real, scaled:N, manual, stepping or stepping:SPAN."
     ),
     click.option("--seed", default=0, show_default=True, help="Seed of everything drawn in the default world."),
+    click.option(
+        "--scenario",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="What goes wrong in the default world (docs/scenarios.md).",
+    ),
     click.option("--reading", "readings", multiple=True, metavar="NAME=CASE", help="Choose a documented reading."),
     click.option(
         "--limits",
@@ -98,6 +106,7 @@ class ServeOptions:
     clock: str
     seed: int
     readings: tuple[str, ...]
+    scenario: Path | None
     limits: str
     allowed: tuple[str, ...]
     expose: bool
@@ -177,12 +186,14 @@ def _defaults(emulator: Emulator, options: ServeOptions) -> WorldOptions:
         if not equals:
             raise UsageError(f"--reading {text}: write NAME=CASE")
         chosen[name] = case
-    given: Mapping[str, Any] = {
-        "clock": options.clock,
-        "seed": options.seed,
-        "readings": chosen,
-        "limits": options.limits,
-    }
+    given: dict[str, Any] = {"clock": options.clock, "seed": options.seed, "limits": options.limits}
+    if options.scenario is not None:
+        scenario = read_scenario(options.scenario, contracts=emulator.default_contracts)
+        # What the scenario wants of its world stands, unless the command line says otherwise.
+        wanted = {name: value for name, value in given.items() if value != _UNSAID[name] or name not in scenario.world}
+        given = {**wanted, "scenario": scenario}
+    if chosen:
+        given["readings"] = chosen
     return read_options(given, emulator.default_contracts, defaults=WorldOptions())
 
 

@@ -23,7 +23,8 @@ def ask(method: str, url: str, headers: Mapping[str, str], body: Any = None) -> 
 def upload(url: str, headers: Mapping[str, str], part: str, name: str, data: bytes) -> Any:
     """Send a PNG as one part of a multipart form."""
     rim = "fauxvider-demo"
-    head = f'--{rim}\r\nContent-Disposition: form-data; name="{part}"; filename="{name}"\r\nContent-Type: image/png\r\n\r\n'
+    named = f'form-data; name="{part}"; filename="{name}"'
+    head = f"--{rim}\r\nContent-Disposition: {named}\r\nContent-Type: image/png\r\n\r\n"
     body = head.encode() + data + f"\r\n--{rim}--\r\n".encode()
     return _answer("POST", url, {**headers, "Content-Type": f"multipart/form-data; boundary={rim}"}, body)
 

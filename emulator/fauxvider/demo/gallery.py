@@ -1,4 +1,4 @@
-"""What real pipelines make of the documents' requests: the five models, an edit at rising strengths, seed and prompt."""
+"""What real pipelines make of the documents' requests: the five models, an edit at rising strengths, seeds."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def take_pictures(world: WorldHandle, *, say: Callable[[str], None]) -> Gallery:
         for picture in series["pictures"]:
             row.tiles.append(_tile(world, stop, picture["title"], _changed(body, picture["set"])))
         for tile in row.tiles[1:]:
-            tile.away = _away(row.tiles[0].data, tile.data)
+            tile.away = _away(row.tiles[0], tile)
         rows.append(row)
     return Gallery(_machine(world), rows)
 
@@ -116,14 +116,14 @@ def _told(made: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _away(one: bytes, other: bytes) -> str:
-    """Say how far two pictures are from each other."""
-    with Image.open(io.BytesIO(one)) as first, Image.open(io.BytesIO(other)) as second:
+def _away(one: Tile, other: Tile) -> str:
+    """Say how far a picture is from the first of its row."""
+    with Image.open(io.BytesIO(one.data)) as first, Image.open(io.BytesIO(other.data)) as second:
         there = second.convert("RGB")
         here = first.convert("RGB").resize(there.size)
         means = ImageStat.Stat(ImageChops.difference(here, there)).mean
     away = sum(means) / len(means)
-    return f"{away:.1f} of 255 away from the first" if away else "pixel for pixel the first"
+    return f"{away:.1f} of 255 from {one.title}" if away else f"pixel for pixel {one.title}"
 
 
 def _machine(world: WorldHandle) -> str:

@@ -79,7 +79,7 @@ def _gallery(gallery: Gallery | None) -> str:
     return (
         f'<section class="wide"><h2>Really rendered: {escape(gallery.machine)}</h2>'
         f'<p class="note">Times are measured, not planned: the wait for the worker, and the model\'s own run.</p>'
-        f'<a href="{SHEET}"><img src="{SHEET}" alt="the five models, an edit at rising strengths, seeds and prompts"></a>'
+        f'<a href="{SHEET}"><img src="{SHEET}" alt="five models, an edit at rising strengths, seeds and prompts"></a>'
         f"<table>{rows}</table></section>"
     )
 

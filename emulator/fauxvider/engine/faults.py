@@ -6,17 +6,18 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 from fauxvider.contract.model import Contract
 from fauxvider.engine.plan import at_pointer
 from fauxvider.scenario.known import known_names
 from fauxvider.scenario.model import Predicate, Rule, When
 
-__all__ = ["Thing", "fits", "is_met", "is_understood"]
+__all__ = ["Test", "Thing", "fits", "is_met", "is_understood", "tests_of"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Thing:
     """Something that a rule may be about. What is not known of it stays empty."""
 
@@ -31,20 +32,37 @@ class Thing:
     body: Any = None
 
 
+Test: TypeAlias = Callable[[Any, Thing], bool]
+
+_TESTS: Mapping[str, Test] = {
+    "provider": lambda wanted, thing: wanted == thing.provider,
+    "operations": lambda wanted, thing: thing.operation in wanted,
+    "does": lambda wanted, thing: thing.does in wanted,
+    "models": lambda wanted, thing: thing.model in wanted,
+    "events": lambda wanted, thing: any(event in wanted for event in thing.events),
+    "job": lambda wanted, thing: wanted.includes(thing.job),
+    "attempt": lambda wanted, thing: wanted.includes(thing.attempt),
+    "since": lambda wanted, thing: thing.since >= wanted,
+    "until": lambda wanted, thing: thing.since < wanted,
+    "inputs": lambda wanted, thing: all(is_met(predicate, thing.body) for predicate in wanted),
+}
+
+
+_KIND = ("provider", "operations", "does", "models")  # what many things have in common
+
+
+def tests_of(when: When, *, of_kind: bool | None = None) -> tuple[tuple[Test, Any], ...]:
+    """Give a test, and what it wants, for each thing that a rule asks about; `nth` needs counting and is none.
+
+    `of_kind`: only those (not) about the thing's kind: its provider, operation and model.
+    """
+    names = [name for name in _TESTS if of_kind is None or (name in _KIND) == of_kind]
+    return tuple((_TESTS[name], wanted) for name in names if (wanted := getattr(when, name)) not in (None, ()))
+
+
 def fits(when: When, thing: Thing) -> bool:
     """Tell whether everything but `nth` (which needs counting) holds."""
-    return (
-        when.provider in (None, thing.provider)
-        and _is_in(when.operations, thing.operation)
-        and _is_in(when.does, thing.does)
-        and _is_in(when.models, thing.model)
-        and (when.events is None or any(event in when.events for event in thing.events))
-        and (when.job is None or when.job.includes(thing.job))
-        and (when.attempt is None or when.attempt.includes(thing.attempt))
-        and (when.since is None or thing.since >= when.since)
-        and (when.until is None or thing.since < when.until)
-        and all(is_met(predicate, thing.body) for predicate in when.inputs)
-    )
+    return all(test(wanted, thing) for test, wanted in tests_of(when))
 
 
 # What a fault names of a contract: the sort of name, and how to find the names in its argument.
@@ -71,8 +89,9 @@ def is_understood(contract: Contract, rule: Rule) -> bool:
     return any(found) if rule.do.name == "words" else all(found)
 
 
-def _is_in(names: frozenset[str] | None, name: str) -> bool:
-    return names is None or name in names
+@lru_cache(maxsize=1000)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
 
 
 def is_met(predicate: Predicate, body: Any) -> bool:
@@ -83,7 +102,7 @@ def is_met(predicate: Predicate, body: Any) -> bool:
     if predicate.kind == "equals":
         return _same(actual, wanted)
     if predicate.kind == "matches":
-        return isinstance(actual, str) and re.search(str(wanted), actual[:10_000]) is not None
+        return isinstance(actual, str) and _compiled(str(wanted)).search(actual[:10_000]) is not None
     if isinstance(actual, bool) or not isinstance(actual, (int, float, Decimal)):
         return False
     return bool(actual > wanted) if predicate.kind == "above" else bool(actual < wanted)

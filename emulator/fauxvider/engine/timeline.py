@@ -36,12 +36,13 @@ class Life:
     is_reset: bool = False  # the client has set the rest of the record's life itself
     before_end: str = ""  # the canonical state that the end interrupted
     limits: tuple[int | None, ...] = ()  # a live run's deadlines: they count from what really happened
+    is_limited: bool = False  # a live run whose end is not known, but for a deadline
     lost: tuple[tuple[int, State], ...] = ()  # marks of runs whose worker was lost, all before `began`
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody knows yet when it ends."""
-        return self.ended >= self.began + OPEN
+        """Whether nobody knows yet when it ends (a deadline aside)."""
+        return self.is_limited or self.ended >= self.began + OPEN
 
     @property
     def started(self) -> int | None:
@@ -148,9 +149,11 @@ def _live(contract: Contract, plan: Plan, began: int) -> Life:
 def _limit(contract: Contract, life: Life) -> None:
     """Apply the deadlines of a live run, now that its start (and perhaps its end) is known."""
     started = next((at for at, state in life.marks if state.canonical == "running"), None)
+    is_open = life.is_open
     for deadline, span in zip(contract.deadlines, life.limits, strict=False):
         if span is not None and (deadline.failure or not life.is_reset):
             _apply_deadline(contract, life, deadline, span, started)
+    life.is_limited = is_open
 
 
 def _apply_deadline(contract: Contract, life: Life, deadline: Deadline, span: int, started: int | None) -> None:

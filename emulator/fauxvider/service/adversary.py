@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from fauxvider.engine import signing
 from fauxvider.engine.facts import Delivery, Record, Secret
-from fauxvider.gate import JsonRefusedError, parse_json
 from fauxvider.ports import SendOutcome
 from fauxvider.scenario.model import Fault
-from fauxvider.service.twisting import job_thing
+from fauxvider.service.twisting import job_body, job_thing
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Provider
@@ -58,16 +57,6 @@ def _events(provider: Provider, record: Record, delivery: Delivery) -> tuple[str
     return (delivery.event, provider.life(record).end.canonical)
 
 
-def _body(provider: Provider, record: Record, stage: str) -> Any:
-    scripted = provider.world.scripted
-    if scripted is None or not scripted.needs_body("delivery" if stage == "delivery" else "attempt"):
-        return None
-    try:
-        return parse_json(record.job.body) if record.job.body else None
-    except JsonRefusedError:
-        return None
-
-
 def delivery_faults(provider: Provider, record: Record, delivery: Delivery) -> DeliveryFaults | None:
     """Give what happens to a delivery that is being made; what waits for its attempt is remembered."""
     scripted = provider.world.scripted
@@ -76,7 +65,7 @@ def delivery_faults(provider: Provider, record: Record, delivery: Delivery) -> D
     thing = job_thing(
         provider,
         record.job,
-        body=_body(provider, record, "delivery"),
+        body=job_body(provider, record, "delivery"),
         events=_events(provider, record, delivery),
     )
     faults = scripted.due("delivery", thing, target=delivery.id, but=frozenset({"early"}))
@@ -100,7 +89,7 @@ def attempt_plan(
         thing = job_thing(
             provider,
             record.job,
-            body=_body(provider, record, "attempt"),
+            body=job_body(provider, record, "attempt"),
             events=_events(provider, record, delivery),
             attempt=number,
         )

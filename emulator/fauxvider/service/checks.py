@@ -152,7 +152,7 @@ def check_parse(_provider: Provider, call: Call) -> Rejection | None:
         call.body = {}
     else:
         try:
-            call.body = parse_json(request.body)
+            call.body = parse_json(request.body) if request.tree is None else request.tree
         except JsonRefusedError as refused:
             return Rejection("body_malformed", {"issue": {"text": str(refused)}})
         if not isinstance(call.body, dict):

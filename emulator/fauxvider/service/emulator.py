@@ -184,6 +184,7 @@ class Emulator:
             return None
         life, moment = provider.life(record), provider.world.present()
         snap = snapshot_at(provider.contract, life, record.job, moment)
+        is_known = not life.is_open or moment >= life.ended
         return {
             "provider": provider.name,
             "id": record.job.id,
@@ -192,9 +193,9 @@ class Emulator:
             "status": snap.status,
             "state": snap.state,
             "accepted": record.job.accepted,
-            "ends": None if life.is_open else life.ended,
-            "ends_as": life.end.word,
-            "failure": life.failure,
+            "ends": life.ended if is_known else None,
+            "ends_as": life.end.word if is_known else None,
+            "failure": life.failure if is_known else "",
             "progress": progress_of(provider, record.job, snap),
             "price": decimal_text(record.job.price),
             "size": [record.job.shape.width, record.job.shape.height],

@@ -130,8 +130,8 @@ async def asset_session(provider: Provider, call: Call) -> Reply:
 
 async def receive_upload(provider: Provider, asset: Asset, data: bytes) -> None:
     """Keep the bytes that were PUT to a session's URL; a confirmed asset stays one."""
-    state = "ready" if asset.state == "ready" else "uploaded"
-    await provider.store.put_asset(replace(_filled(asset, data), state=state))
+    filled = _filled(asset, data)
+    await provider.store.put_asset(filled if asset.state == "ready" else replace(filled, state="uploaded"))
 
 
 async def asset_confirm(provider: Provider, call: Call) -> Reply:

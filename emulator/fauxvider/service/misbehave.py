@@ -33,9 +33,9 @@ async def faults_of(
         since=provider.clock.now() - provider.world.began,
         operation=operation.name if operation else "file",
         does=operation.kind if operation else "file",
-        model=_model_name(provider, call),
-        job=await _job_number(provider, call) if call and scripted.needs_job("request") else 0,
-        body=_body(request) if scripted.needs_body("request") else None,
+        model=_model_name(provider, call) if scripted.asks("request", "models") else "",
+        job=await _job_number(provider, call) if call and scripted.asks("request", "job") else 0,
+        body=_body(request) if scripted.asks("request", "inputs") else None,
     )
     return scripted.due("request", thing, target=thing.operation)
 
@@ -61,10 +61,13 @@ def _model_name(provider: Provider, call: Call | None) -> str:
 
 
 def _body(request: Request) -> Any:
-    try:
-        return parse_json(request.body) if request.body else None
-    except JsonRefusedError:
-        return None
+    """Give the body as JSON, if it is any; the checks need not read it again."""
+    if request.tree is None and request.body:
+        try:
+            request.tree = parse_json(request.body)
+        except JsonRefusedError:
+            return None
+    return request.tree
 
 
 def before(provider: Provider, call: Call | None, faults: Sequence[Fault]) -> Reply | None:

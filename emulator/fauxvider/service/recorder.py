@@ -128,14 +128,13 @@ class Recorder:
         begun = self._open.get(mark)
         if begun is not None and is_last:
             del self._open[mark]
-        if begun is None or begun is not self.steps[-1]:
-            self._keep(Step("go", at, mark))
-            if begun is not None:
-                begun.held = True
-        elif is_last:
-            begun.ended = at
-        else:
-            begun.turns += 1
+        if begun is not None and begun is self.steps[-1] and (is_last or at == begun.at):
+            begun.turns += not is_last
+            begun.ended = at if is_last else None
+            return
+        self._keep(Step("go", at, mark))
+        if begun is not None:
+            begun.held = True
 
     def sending(self, mark: str, job: Job, body: bytes) -> None:
         """Nothing is known before it was sent."""

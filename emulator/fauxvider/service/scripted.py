@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
-from fauxvider.engine.faults import Thing, fits, is_understood
+from fauxvider.engine.faults import Test, Thing, is_understood, tests_of
 from fauxvider.scenario.model import Fault, Rule, Scenario, Stage
 
 if TYPE_CHECKING:
     from fauxvider.service.world import World
 
 __all__ = ["Scripted"]
+
+_Candidates: TypeAlias = tuple[tuple[Rule, str, tuple[tuple[Test, Any], ...]], ...]
+_DEAR = ("inputs", "models", "job")
 
 
 class Scripted:
@@ -21,11 +24,13 @@ class Scripted:
     def __init__(self, scenario: Scenario, world: World) -> None:
         self.scenario = scenario
         self._world = world
-        self._stages = {
-            stage: scenario.stage(stage) for stage in ("request", "job", "output", "delivery", "attempt", "account")
+        self._stages = {stage: scenario.stage(stage) for stage in get_args(Stage)}
+        self._asked = {
+            stage: frozenset(name for rule in rules for name in _DEAR if getattr(rule.when, name))
+            for stage, rules in self._stages.items()
         }
+        self._kinds: dict[tuple[str, ...], _Candidates] = {}
         self._seen: Counter[int] = Counter()
-        self._understood: dict[tuple[int, str], bool] = {}
         self.effects: Counter[int] = Counter()
         self.deliveries: dict[str, list[Fault]] = {}  # what waits for a delivery's first attempt
         self.held: list[tuple[int, Callable[[], None]]] = []  # deliveries that wait for others to overtake them
@@ -33,11 +38,9 @@ class Scripted:
     def has(self, stage: Stage) -> bool:
         return bool(self._stages[stage])
 
-    def needs_body(self, stage: Stage) -> bool:
-        return any(rule.when.inputs for rule in self._stages[stage])
-
-    def needs_job(self, stage: Stage) -> bool:
-        return any(rule.when.job is not None for rule in self._stages[stage])
+    def asks(self, stage: Stage, name: str) -> bool:
+        """Tell whether a rule of a stage asks for `inputs`, `models` or `job`: they have to be looked up."""
+        return name in self._asked[stage]
 
     def due(
         self,
@@ -53,31 +56,40 @@ class Scripted:
         `only` and `but` name faults that are asked about at another time than the rest of their stage.
         """
         found: dict[str, Fault] = {}
-        for rule in self._stages[stage]:
-            if rule.do.name in but or (only is not None and rule.do.name not in only):
-                continue
-            if self._is_due(rule, thing) and rule.do.name not in found:
-                found[rule.do.name] = rule.do
-                self._note(rule, thing, target)
+        kind = (stage, thing.provider, thing.operation, thing.does, thing.model)
+        candidates = self._kinds.get(kind)
+        if candidates is None:
+            candidates = self._kinds[kind] = self._candidates(stage, thing)
+        for rule, name, tests in candidates:
+            for test, wanted in tests:
+                if not test(wanted, thing):
+                    break
+            else:
+                if name in but or (only is not None and name not in only):
+                    continue
+                if self._is_due(rule) and name not in found:
+                    found[name] = rule.do
+                    self._note(rule, thing, target)
         return list(found.values())
 
-    def _is_due(self, rule: Rule, thing: Thing) -> bool:
-        if self.scenario.provider not in (None, thing.provider) or not fits(rule.when, thing):
-            return False
-        if not self._is_understood(rule, thing.provider):
-            return False
+    def _candidates(self, stage: Stage, thing: Thing) -> _Candidates:
+        """Give the rules that may fit a thing of this kind, and what is left to be tested."""
+        if self.scenario.provider not in (None, thing.provider):
+            return ()
+        contract = self._world.provider(thing.provider).contract
+        return tuple(
+            (rule, rule.do.name, tests_of(rule.when, of_kind=False))
+            for rule in self._stages[stage]
+            if all(test(wanted, thing) for test, wanted in tests_of(rule.when, of_kind=True))
+            and is_understood(contract, rule)
+        )
+
+    def _is_due(self, rule: Rule) -> bool:
+        """Count a rule that fits, and tell whether it is its turn."""
         self._seen[rule.number] += 1
         if rule.when.nth is not None and not rule.when.nth.includes(self._seen[rule.number]):
             return False
         return rule.times is None or self.effects[rule.number] < rule.times
-
-    def _is_understood(self, rule: Rule, provider: str) -> bool:
-        """Tell whether a provider has what a rule names: one may hold for some of the providers alone."""
-        known = self._understood.get((rule.number, provider))
-        if known is None:
-            contract = self._world.provider(provider).contract
-            known = self._understood[rule.number, provider] = is_understood(contract, rule)
-        return known
 
     def _note(self, rule: Rule, thing: Thing, target: str) -> None:
         self.effects[rule.number] += 1

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from fauxvider.engine.facts import Event, Job, Record
 from fauxvider.engine.faults import Thing
 from fauxvider.engine.twist import twisted
+from fauxvider.gate import JsonRefusedError, parse_json
+from fauxvider.scenario.model import Stage
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Call, Provider
 
-__all__ = ["job_thing", "move_account", "overtake", "twist"]
+__all__ = ["job_body", "job_thing", "move_account", "overtake", "twist"]
 
 
 def job_thing(
@@ -33,19 +35,27 @@ def job_thing(
     )
 
 
+def job_body(provider: Provider, record: Record, stage: Stage) -> Any:
+    """Give the body that a job was asked for with, if a rule of the stage looks into it."""
+    scripted = provider.world.scripted
+    if scripted is None or not scripted.asks(stage, "inputs"):
+        return None
+    try:
+        return parse_json(record.job.body) if record.job.body else None
+    except JsonRefusedError:
+        return None
+
+
 def twist(provider: Provider, call: Call, job: Job) -> tuple[Job, Sequence[Event]]:
     """Lay the scenario's faults on a job that is being accepted."""
     scripted = provider.world.scripted
     if scripted is None or not (scripted.has("job") or scripted.has("output")):
         return job, ()
     thing = job_thing(provider, job, body=call.body)
-    made = twisted(
-        provider.contract,
-        job.plan,
-        accepted=job.accepted,
-        jobs=scripted.due("job", thing, target=job.id),
-        outputs=scripted.due("output", thing, target=job.id),
-    )
+    jobs, outputs = scripted.due("job", thing, target=job.id), scripted.due("output", thing, target=job.id)
+    if not (jobs or outputs):
+        return job, ()
+    made = twisted(provider.contract, job.plan, accepted=job.accepted, jobs=jobs, outputs=outputs)
     return replace(job, plan=made.plan, twist=made.twist()), made.events
 
 
@@ -56,7 +66,7 @@ async def overtake(provider: Provider, record: Record) -> None:
         return
     canonical = provider.life(record).end.canonical
     events = (provider.contract.callbacks.events.get(canonical, ""), canonical)
-    thing = job_thing(provider, job, events=events)
+    thing = job_thing(provider, job, events=events, body=job_body(provider, record, "delivery"))
     if scripted.due("delivery", thing, target=job.id, only=frozenset({"early"})):
         await provider.add_event(record, Event(job.accepted, "forced", name=job.plan.failure))
         await provider.world.settle_now(send=True)

@@ -24,6 +24,7 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     disconnected: Callable[[], Awaitable[Any]] | None = None  # returns when the client is gone
     named: dict[bytes, bytes] | None = None  # the headers by name, made when one is first asked for
+    tree: Any = None  # the body as JSON, once somebody has read it
     over_size: bool = False  # the body was cut off: it passed every limit
     fingerprint: str = ""  # of the body, where that stands in for another one (a replay)
 

@@ -91,6 +91,7 @@ class World:
         self._waiting: dict[tuple[str, str], list[asyncio.Future[int]]] = {}
         self._lock = asyncio.Lock()
         self._advancing = False
+        self._advances = 0  # that have not begun yet, or are at work
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -150,8 +151,10 @@ class World:
         return happened
 
     async def _advance(self, span: int) -> list[dict[str, Any]]:
-        before, has_to_wait = self.journal.total, self._lock.locked()
+        before, has_to_wait = self.journal.total, self._advances > 0
+        self._advances += 1  # the lock itself does not tell of those who wait for it
         async with self._lock:
+            self._advances -= 1
             if has_to_wait:
                 await self.turn("advance")
             self._advancing = True

@@ -245,7 +245,8 @@ def test_progress_is_counted_in_steps(bench: Bench) -> None:
     bench.paper.step(second, 28, 28)
     bench.rest()
     assert live.progress(provider, job) == 1.0
-    assert bench.site.run(bench.site.emulator.job(bench.world.name, job))["progress"] == 1.0
+    shown = bench.site.run(bench.site.emulator.job(bench.world.name, job))
+    assert (shown["progress"], shown["ends"], shown["failure"]) == (1.0, None, "")
 
 
 def test_the_journal_says_how_a_picture_was_made(bench: Bench) -> None:

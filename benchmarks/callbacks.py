@@ -1,0 +1,198 @@
+"""Callbacks in bulk, and among hostile receivers; one command.
+
+    python benchmarks/callbacks.py [--count 10000] [--good 200] [--each 20] [--json FILE] [--gate]
+
+1. So many callbacks fall due in one virtual instant: all must reach a local receiver, in order, none lost.
+2. Good deliveries on a real clock, alone and then among those to 14 hostile receivers (tests/support/hostile.py, in a
+   process of their own): what they take may not double (p99, the best round of each).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from support.hostile import HOSTILE, receiver, silent_listener
+
+from fauxvider.embedded import Server, WorldHandle
+from fauxvider.ports import Sender, SendOutcome
+from fauxvider.receiver import Receiver
+from fauxvider.server.app import ProviderApp
+
+PATH = "/v1/models/black-forest-labs/flux-2-klein-4b/edit/runs"
+# Every job ends in the same moment, whatever its length would have been, and its end is told.
+RULES = [{"on": "job", "do": {"stuck": "queued"}}, {"on": "job", "do": {"cancel": "SPAN"}}]
+BOUND = 2.0
+PAUSE_S = 0.01
+
+
+def scenario(span: str) -> dict[str, Any]:
+    rules = json.loads(json.dumps(RULES).replace("SPAN", span))
+    return {"scenario": 1, "name": "all at once", "provider": "runflow", "rules": rules}
+
+
+def submit(server: Server, world: WorldHandle, hooks: list[str]) -> list[str]:
+    """Submit a job for each callback address, in process; give their ids."""
+    app, path = ProviderApp(server.emulator), f"/w/{world.name}/runflow{PATH}"
+
+    async def one(hook: str) -> str:
+        body = json.dumps({"input": {"prompt": "a fox"}, "callback_url": hook}).encode()
+        headers = [(b"host", b"x"), (b"authorization", b"Bearer k"), (b"content-type", b"application/json")]
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+            "path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers,
+        }  # fmt: skip
+        out: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            out.append(message)
+
+        await app(scope, receive, send)
+        return str(json.loads(out[1]["body"])["id"])
+
+    async def every() -> list[str]:
+        return [await one(hook) for hook in hooks]
+
+    return server.call(every())
+
+
+def bulk(count: int) -> dict[str, float]:
+    """Let `count` callbacks fall due at once on a virtual clock; raises SystemExit when one is lost or out of order."""
+    with Server(providers=["runflow"]) as server, Receiver() as hook:
+        world = server.world(clock="manual", seed=1, scenario=scenario("1h"), limits="off", record=False)
+        began = time.perf_counter()
+        jobs = submit(server, world, [f"{hook.url}/hook"] * count)
+        submitted = time.perf_counter()
+        world.advance("1h")
+        took = time.perf_counter() - submitted
+        came = [json.loads(one.body)["run_id"] for one in hook.received]
+        if came != jobs:
+            raise SystemExit(
+                f"{len(jobs)} jobs, {len(came)} callbacks; in order: {came == sorted(came, key=jobs.index)}"
+            )
+    return {"count": count, "submit_s": submitted - began, "deliver_s": took, "per_s": count / took}
+
+
+# --- hostile receivers
+
+
+async def serve_hostile() -> None:
+    """Serve every hostile receiver until standard input ends; print their ports."""
+    async with contextlib.AsyncExitStack() as stack:
+        ports = {}
+        for kind, (handler, *_) in HOSTILE.items():
+            made = silent_listener() if handler is None else receiver(handler)
+            ports[kind] = await stack.enter_async_context(made)
+        print(json.dumps(ports), flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+@contextlib.contextmanager
+def hostile_ports() -> Iterator[dict[str, int]]:
+    with subprocess.Popen(
+        [sys.executable, __file__, "--serve-hostile"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+class Timed:
+    """A sender that notes how long each request to one address takes, from the wish to the outcome."""
+
+    def __init__(self, sender: Sender, address: str) -> None:
+        self._sender = sender
+        self._address = address
+        self.times: list[float] = []
+
+    async def send(self, method: str, url: str, *rest: Any, timeout_s: float) -> SendOutcome:
+        began = time.perf_counter()
+        outcome = await self._sender.send(method, url, *rest, timeout_s=timeout_s)
+        if url == self._address:
+            if outcome.kind != "http":
+                raise SystemExit(f"a good delivery came to {outcome}")
+            self.times.append((time.perf_counter() - began) * 1000)
+        return outcome
+
+
+def good_times(good: int, hostile: list[str]) -> list[float]:
+    """Deliver to a good receiver every few ms, with hostile addresses strewn in; give the ms of the good ones."""
+    with Server(providers=["runflow"]) as server, Receiver() as hook:
+        address = f"{hook.url}/hook"
+        timed = server.emulator.settings.sender = Timed(server.emulator.settings.sender, address)
+        world = server.world(clock="real", seed=1, scenario=scenario("50ms"), limits="off", record=False)
+        each = len(hostile) // good + 1 if hostile else 0
+        for number in range(good):
+            some = hostile[number * each : (number + 1) * each]
+            submit(server, world, [*some, address])
+            time.sleep(PAUSE_S)
+        hook.wait(good, timeout_s=60)
+        world.drop()
+        return timed.times
+
+
+def among_hostile(good: int, each: int, rounds: int) -> dict[str, float]:
+    alone, beside = [], []
+    with hostile_ports() as ports:
+        urls = [f"http://127.0.0.1:{port}/hook" for port in ports.values()] * each
+        for _ in range(rounds):
+            alone.append(p99(good_times(good, [])))
+            beside.append(p99(good_times(good, urls)))
+    first, second = min(alone), min(beside)
+    return {"alone_p99_ms": first, "among_p99_ms": second, "ratio": second / first, "hostile": len(urls), "good": good}
+
+
+def p99(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.99)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--good", type=int, default=200)
+    parser.add_argument("--each", type=int, default=20, help="deliveries to each hostile receiver")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--gate", action="store_true", help="exit 1 when the bound is passed")
+    parser.add_argument("--serve-hostile", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve_hostile:
+        asyncio.run(serve_hostile())
+        return
+    found = {"bulk": bulk(given.count), "hostile": among_hostile(given.good, given.each, given.rounds)}
+    row = found["bulk"]
+    print(
+        f"bulk     {row['count']:,} callbacks due in one instant: {row['deliver_s']:.2f} s, {row['per_s']:,.0f} a second, "
+        f"in order, none lost"
+    )
+    row = found["hostile"]
+    print(
+        f"hostile  {row['good']} good deliveries among {row['hostile']} to 14 hostile receivers: p99 {row['among_p99_ms']:.1f} ms, "
+        f"alone {row['alone_p99_ms']:.1f} ms, ratio {row['ratio']:.2f} (at most {BOUND:g})"
+    )
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    sys.exit(1 if given.gate and found["hostile"]["ratio"] > BOUND else 0)
+
+
+if __name__ == "__main__":
+    main()
