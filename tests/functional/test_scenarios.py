@@ -115,14 +115,8 @@ def test_a_scenario_takes_effect_and_is_the_same_every_time(name: str, field: Fi
     assert b'"kind": "fault"' in first.journal
 
 
-def _careful() -> list[Any]:
-    reasons = {name: catch["waits"] for name, catch in CATCHES.items() if "waits" in catch}
-    marks = {name: [pytest.mark.xfail(reason=reason, strict=False)] for name, reason in reasons.items()}
-    return [pytest.param(name, id=name, marks=marks.get(name, [])) for name in SCENARIOS]
-
-
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("name", _careful())
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_careful_client_does_nothing_wrong(name: str, style: Style, field: Field) -> None:
     run = play(field, name, reference(name), style)
     assert run.verdict.is_clean, verdict_text(run.verdict)

@@ -233,6 +233,9 @@ class Client:
 
     def denied(self, order: Order) -> None:
         """A fresh job may not be known yet; any other one is gone, and its callback is all that is left of it."""
+        self.read_inbox()
+        if order.is_over:
+            return
         if not order.was_seen and self.wire.now() - order.since < FRESH:
             return self.wait(order)
         if self.was_told(order):
@@ -349,16 +352,15 @@ class Client:
 
     def read_inbox(self) -> None:
         """Match what came with what is open; a callback may be ahead of the answer that names its job."""
-        left = []
-        for payload in self.inbox:
+        payloads, self.inbox = self.inbox, []
+        for payload in payloads:
             job = at(payload, self.dialect.callback_id)
             order = next((one for one in self.orders if one.id == job), None)
             if order is None:
-                left.append(payload)
+                self.inbox.append(payload)
             elif order.state == "open":
                 order.told = payload
                 self.called(order, payload)
-        self.inbox = left
 
     def called(self, order: Order, payload: Any) -> None:
         """A signed word is taken for true; an unsigned one is a reason to look."""

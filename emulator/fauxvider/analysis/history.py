@@ -24,6 +24,7 @@ _POLLS = frozenset({"read", "stream"})
 _OPEN = frozenset({"queued", "running"})
 _DENIALS = frozenset({404, 410})
 _UNSENT = frozenset({"lose", "answer"})  # faults in which nothing reaches the receiver
+_LATE = 10_000  # ms
 DEFAULT_PATIENCE = 600_000  # ms that a client should wait for a job of a contract that documents no limit
 
 
@@ -50,7 +51,8 @@ class Asked:
     fingerprint: str
     leaks: str
     faults: frozenset[str]
-    is_seen: bool  # the answer reached the client whole
+    is_lost: bool  # the answer did not reach the client
+    is_seen: bool  # it did, in time and whole
 
     @property
     def is_ok(self) -> bool:
@@ -212,6 +214,7 @@ class History:
         self._by_number: dict[int, Asked] = {}
         self._by_path: dict[str, str] = {}
         self._files: list[Asked] = []
+        self._strays: list[Asked] = []
         self._faults: dict[str, set[str]] = {}
         found = ordered(entries)
         if found:
@@ -277,8 +280,12 @@ class History:
         """Give files to their jobs; a refused one may be known by its path alone."""
         for asked in self._files:
             job = self._by_path.get(asked.path, "")
-            if story := self.jobs.get(job) or self._story(asked):
-                story.files.append(asked)
+            story = self.jobs.get(job) or self._story(asked)
+            (self._strays if story is None else story.files).append(asked)
+
+    def may_have_tried(self, job: JobStory, until: int) -> bool:
+        """Whether the client asked for the job's files by then, or for files that cannot be told to be another's."""
+        return any(one.at <= until and one.provider == job.provider for one in (*job.files, *self._strays))
 
     def _accepted(self, entry: Mapping[str, Any]) -> None:
         number = whole_in(entry, "number") or 0
@@ -314,10 +321,14 @@ def _asked(entry: Mapping[str, Any], contract: Contract) -> Asked:
     at, retry_after, faults = moment_of(entry), whole_in(entry, "retry_after"), _fault_names(entry)
     # A garbled file is no answer that got lost: it came, and it is damaged.
     is_damaged = text_in(entry, "does") == "file" and bool(faults & {"garble json", "garble encoding"})
-    is_seen, word = is_damaged or not is_lost(entry), text_in(entry, "word")
+    ended = whole_in(entry, "ended") or at
+    # Nobody knows how long the client waits: an answer that a scenario held back for long may have come to nobody.
+    is_late = "slow" in faults and ended - at >= _LATE
+    lost, word = is_lost(entry) and not is_damaged, text_in(entry, "word")
+    is_seen = not lost and not is_late
     return Asked(
         at=at,
-        ended=whole_in(entry, "ended") or at,
+        ended=ended,
         provider=contract.provider,
         operation=text_in(entry, "operation"),
         does=text_in(entry, "does"),
@@ -335,6 +346,7 @@ def _asked(entry: Mapping[str, Any], contract: Contract) -> Asked:
         fingerprint=text_in(entry, "fingerprint"),
         leaks=text_in(entry, "leaks"),
         faults=faults,
+        is_lost=lost,
         is_seen=is_seen,
     )
 

@@ -33,7 +33,7 @@ def _never_downloaded(history: History) -> Iterator[Case]:
         death, told = job.url_death(), job.told_end()
         if not (job.succeeds and job.charged) or death is None or told is None or "empty_url" in job.faults:
             continue
-        if history.now > death and not any(one.at <= death for one in job.files):
+        if history.now > death and not history.may_have_tried(job, death):
             bill = [(at, f"charged {amount}") for at, amount in job.charged]
             yield case(job.id, *bill, (told, "the client was told of the success"), (death, "the last link died"))
 

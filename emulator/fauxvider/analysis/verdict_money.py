@@ -31,7 +31,7 @@ def _went_unanswered(first: JobStory, second: JobStory) -> bool:
     if submit is None:
         return is_late
     is_held = submit.ended > second.accepted
-    return not submit.is_seen or submit.status >= 500 or (is_held and is_late)
+    return submit.is_lost or submit.status >= 500 or (is_held and is_late)
 
 
 def _retried(first: JobStory, second: JobStory, how: str) -> Case:
@@ -69,7 +69,7 @@ def _cancelled_too_late(history: History) -> Iterator[Case]:
         if end is None or end.state != "succeeded" or not job.charged:
             continue
         late = [one for one in job.asks if one.does == "cancel" and one.is_ok and one.at >= end.at]
-        if late and not job.files:
+        if late and not history.may_have_tried(job, history.now) and "empty_url" not in job.faults:
             bill = [(at, f"charged {amount}") for at, amount in job.charged]
             yield case(job.id, *bill, *[(one.at, asked_text(one)) for one in late])
 
@@ -78,7 +78,9 @@ def _never_fetched(history: History) -> Iterator[Case]:
     for job in history.jobs.values():
         end, told, death = job.end, job.told_end(), job.url_death()
         is_paid = job.succeeds and bool(job.charged) and job.output is not None
-        if not is_paid or end is None or told is None or job.files or "empty_url" in job.faults:
+        if not is_paid or end is None or told is None or "empty_url" in job.faults:
+            continue
+        if history.may_have_tried(job, history.now):
             continue
         is_dead = death is not None and history.now > death
         if history.now - end.at >= HOUR and not is_dead and not any(one.does == "cancel" for one in job.asks):

@@ -111,6 +111,8 @@ def _gave_up(history: History) -> Iterator[Case]:
         last = note.at if note is not None else max((one.ended for one in looks), default=job.accepted)
         if last >= min(end.at, job.patience) or (looks and looks[-1].shows == "unknown"):
             continue
+        if looks and looks[-1].cause.startswith(("auth_", "scope_")):
+            continue  # a key that is refused cannot look
         waits = note is None and (bool(job.address) or history.now - end.at < HOUR)
         if not waits and _silent_since(history, job, end.at):
             stop = "the client says that it gave up" if note is not None else "the client's last look"
@@ -129,7 +131,7 @@ def _unknown_word(history: History) -> Iterator[Case]:
 
 
 class _Turn(NamedTuple):
-    """What the client was told for certain, or did; `again`: the job is run again, `other`: no poll (a download, say)."""
+    """What the client was told for certain, or did. `again`: the job is run again; `other`: no poll."""
 
     at: int
     sentence: str

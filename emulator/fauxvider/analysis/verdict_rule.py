@@ -60,10 +60,7 @@ def case(job: str, *evidence: tuple[int, str]) -> Case:
 
 def asked_text(asked: Asked) -> str:
     """Say what was asked and answered: `GET /v1/runs/1 answered 200, shows SUCCESS`."""
-    if asked.faults & {"lose", "garble", "garbage", "half_close"}:
-        answer = "its answer was lost"
-    else:
-        answer = f"answered {asked.status}" if asked.status else "not answered"
+    answer = "its answer was lost" if asked.is_lost else f"answered {asked.status}"
     cause = f" ({asked.cause})" if asked.cause else ""
     shows = f", shows {shown(asked.word, 40)}" if asked.word and asked.is_seen else ""
     return f"{asked.method} {shown(asked.path, 100)} {answer}{cause}{shows}"

@@ -52,11 +52,12 @@ def read_capsule(source: str | Path | bytes) -> Capsule:
         world.at(name).text()
     world.at("now").whole()
     world.at("metadata").truth()
+    contracts = {name: part.matching(_SHA256, "a SHA-256") for name, part in root.at("contracts").entries()}
     return Capsule(
         world=world.value,
-        contracts={name: part.matching(_SHA256, "a SHA-256") for name, part in root.at("contracts").entries()},
+        contracts=contracts,
         prints={name: part.matching(_PRINT, "a fingerprint") for name, part in root.at("prints").entries()},
-        steps=_steps(root.at("steps")),
+        steps=_steps(root.at("steps"), contracts),
         journal_sha256=root.at("journal_sha256").matching(_SHA256, "a SHA-256"),
         journal_trail=root.at("journal_trail").matching(_TRAIL, "four hex digits for each entry"),
         version=root.at("fauxvider").text(),
@@ -152,7 +153,7 @@ class _Part:
 # --- steps
 
 
-def _steps(part: _Part) -> tuple[Step, ...]:
+def _steps(part: _Part, contracts: Mapping[str, str]) -> tuple[Step, ...]:
     if not isinstance(part.value, list):
         raise part.wrong("this is not a list")
     if len(part.value) > MAX_STEPS:
@@ -161,6 +162,8 @@ def _steps(part: _Part) -> tuple[Step, ...]:
     for index, value in enumerate(part.value):
         own = _Part(value, (*part.path, index), part.file)
         step = _step(own)
+        if step.provider and step.provider not in contracts:
+            raise own.at("provider").wrong(f"{step.provider!r} is not among the contracts")
         size += len(step.request.body) if step.request is not None else 0
         if size > MAX_BYTES:
             raise own.wrong(f"more than {MAX_BYTES} bytes of bodies up to here")

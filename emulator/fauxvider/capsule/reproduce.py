@@ -25,7 +25,7 @@ def reproduce_text(capsule: Capsule, *, contracts: Iterable[str | Path] = ()) ->
     files = [str(Path(file)) for file in contracts]
     is_running = not str(capsule.world["clock"]).startswith(("manual", "stepping"))
     scenario = capsule.world["scenario"] or {}
-    about = _shown(str(scenario.get("name") or f"world {capsule.world['name']}"))
+    about = _shown(str(scenario.get("name") or f"world {capsule.world['name']}")[:60])
     lines = [
         f'"""{about}: a run that fauxvider {_shown(capsule.version)} recorded."""',
         "",

@@ -14,6 +14,8 @@ import h11
 
 __all__ = ["Exchange", "Reply"]
 
+_MAX_INTERIM = 16  # answers such as 102 before the real one; each costs the loop as much as a whole answer
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -39,6 +41,7 @@ class Exchange(asyncio.Protocol):
         self._max_head = max_head
         self._max_body = max_body
         self._status: int | None = None
+        self._interim = 0
         self._body = bytearray()
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=max_head)
         # h11 reads a response by the request before it; the bytes that are sent are the sender's own.
@@ -90,10 +93,17 @@ class Exchange(asyncio.Protocol):
                     self._keep(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
                     self._end()
-                elif not isinstance(event, h11.InformationalResponse):
+                elif isinstance(event, h11.InformationalResponse):
+                    self._count_interim()
+                else:
                     return
         except h11.RemoteProtocolError as error:
             self._end(error=f"not HTTP: {error}" if self._status is None else f"broken body: {error}")
+
+    def _count_interim(self) -> None:
+        self._interim += 1
+        if self._interim > _MAX_INTERIM:
+            self._end(error=f"more than {_MAX_INTERIM} interim answers")
 
     def _keep(self, data: bytes) -> None:
         self._body += data[: self._max_body - len(self._body)]

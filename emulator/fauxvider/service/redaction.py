@@ -89,7 +89,7 @@ class Redactor:
     def _credentials(self, value: str, scheme: str) -> str:
         head, _, secret = value.partition(" ") if scheme else ("", "", value)
         if head.lower() != scheme.lower():
-            return self.key(value)
+            return self.key(value) if value else ""
         stand_in = self.key(secret.strip()) if secret.strip() else ""
         return f"{head} {stand_in}" if scheme else stand_in
 

@@ -91,7 +91,7 @@ class World:
         self._waiting: dict[tuple[str, str], list[asyncio.Future[int]]] = {}
         self._lock = asyncio.Lock()
         self._advancing = False
-        self._advances = 0  # that have not begun yet, or are at work
+        self._advances = 0  # at work, or waiting for that
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -152,25 +152,29 @@ class World:
 
     async def _advance(self, span: int) -> list[dict[str, Any]]:
         before, has_to_wait = self.journal.total, self._advances > 0
-        self._advances += 1  # the lock itself does not tell of those who wait for it
-        async with self._lock:
+        self._advances += 1  # the lock does not tell of those that have been let in and have not noticed yet
+        try:
+            async with self._lock:
+                if has_to_wait:
+                    await self.turn("advance")
+                await self._move(self.clock.now() + span)
+        finally:
             self._advances -= 1
-            if has_to_wait:
-                await self.turn("advance")
-            self._advancing = True
-            try:
-                target = self.clock.now() + span
-                while (due := self._agenda.next_due()) is not None and due <= target:
-                    self.clock.move_to(due)
-                    await self._run_due(due, send=True)
-                self.clock.move_to(target)
-            finally:
-                self._advancing = False
         # Held calls that came due get the loop, so that they are answered when this returns.
         for _ in range(3):
             await asyncio.sleep(0)
         fresh = self.journal.total - before
         return self.journal.latest(fresh)
+
+    async def _move(self, target: int) -> None:
+        self._advancing = True
+        try:
+            while (due := self._agenda.next_due()) is not None and due <= target:
+                self.clock.move_to(due)
+                await self._run_due(due, send=True)
+            self.clock.move_to(target)
+        finally:
+            self._advancing = False
 
     async def turn(self, mark: str, *, is_last: bool = True) -> None:
         """Say that what has this mark on the tape goes on, after anything else may have come between."""

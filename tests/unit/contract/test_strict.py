@@ -88,10 +88,10 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_no_plain_data_is_refused_with_its_place(case: str) -> None:
     text, line, column, pointer, problem = REFUSED[case]
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ContractError) as caught:
         load_text(text, file="f.yaml")
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 1.0
     place = caught.value.place
     assert place is not None
     assert (place.file, place.line, place.column, place.pointer) == ("f.yaml", line, column, pointer)
@@ -100,10 +100,10 @@ def test_what_is_no_plain_data_is_refused_with_its_place(case: str) -> None:
 
 def test_a_billion_laughs_are_refused_at_once() -> None:
     lines = ['a0: &a0 ["lol", "lol"]', *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30))]
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ContractError, match="anchors are not allowed"):
         load_text("\n".join(lines), file="f")
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 1.0
 
 
 def test_64_levels_and_50000_nodes_are_fine() -> None:
