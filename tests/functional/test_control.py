@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from starlette.routing import Route
-from support.inprocess import Answer, InProcess
-from support.operations import Site
-from support.stage import HOOK, Hook
 
 from fauxvider.server.control import ControlGuard, control_app, new_token
 from fauxvider.values import parse_moment
+from support.inprocess import Answer, InProcess
+from support.operations import Site
+from support.stage import HOOK, Hook
 
 OWN = "127.0.0.1:8901"
 TOKEN = "control-token-for-tests"
@@ -47,10 +47,21 @@ class Control:
             sent["authorization"] = f"Bearer {token}"
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         scope: dict[str, Any] = {
-            "type": kind, "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http", "path": path,
-            "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 8901),
-            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent.items() if name not in drop],
-        }  # fmt: skip
+            "type": kind,
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "client": ("127.0.0.1", 5),
+            "server": ("127.0.0.1", 8901),
+            "headers": [
+                (key.encode("latin-1"), text.encode("latin-1")) for key, text in sent.items() if key not in drop
+            ],
+        }
         return self.host.run(self._call(scope, body))
 
     async def _call(self, scope: dict[str, Any], body: bytes) -> Answer:
@@ -157,7 +168,10 @@ ATTACKS: dict[str, tuple[dict[str, Any], set[int]]] = {
     "the token in a cookie": ({"token": None, "cookie": f"token={TOKEN}; authorization={TOKEN}"}, {401}),
     "the token as a password": ({"token": None, "authorization": f"Basic {TOKEN}"}, {401}),
     "the bare token": ({"token": None, "authorization": TOKEN}, {401}),
-    "the token in another header": ({"token": None, "x_api_key": TOKEN, "proxy_authorization": f"Bearer {TOKEN}"}, {401}),
+    "the token in another header": (
+        {"token": None, "x_api_key": TOKEN, "proxy_authorization": f"Bearer {TOKEN}"},
+        {401},
+    ),
     "a token that is not ASCII": ({"token": "\xe9" * 24}, {401}),
     "Origin evil": ({"origin": "https://evil.test"}, {403}),
     "Origin null": ({"origin": "null"}, {403}),
@@ -176,8 +190,14 @@ ATTACKS: dict[str, tuple[dict[str, Any], set[int]]] = {
     "a multipart body": ({"body": b"--b--", "content_type": "multipart/form-data; boundary=b"}, {415}),
     "a body of no type": ({"body": b'{"by": 1}', "content_type": ""}, {415}),
     "nearly JSON": ({"body": b'{"by": 1}', "content_type": "application/jsonp"}, {415}),
-    "a body in chunks of no type": ({"transfer_encoding": "chunked", "content_type": "", "drop": ("content-length",)}, {415}),
-    "a preflight": ({"method": "OPTIONS", "origin": "https://evil.test", "access_control_request_method": "POST", "token": None}, {401, 403}),
+    "a body in chunks of no type": (
+        {"transfer_encoding": "chunked", "content_type": "", "drop": ("content-length",)},
+        {415},
+    ),
+    "a preflight": (
+        {"method": "OPTIONS", "origin": "https://evil.test", "access_control_request_method": "POST", "token": None},
+        {401, 403},
+    ),
     "a preflight of its own origin": ({"method": "OPTIONS", "origin": f"http://{OWN}"}, {403}),
     "OPTIONS without a token": ({"method": "OPTIONS", "token": None}, {401}),
     "a websocket": ({"kind": "websocket"}, {403}),
@@ -224,7 +244,15 @@ def test_reading_changes_nothing(busy: tuple[Control, Site]) -> None:
 def test_methods_and_paths_that_are_not_there(busy: tuple[Control, Site]) -> None:
     control, site = busy
     before = control.state()
-    for path in ("/", "/nothing", "/worlds/", "/worlds/busy/", "/worlds/busy/secrets", "/worlds//jobs", "/worlds/busy/jobs/a/b/c"):
+    for path in (
+        "/",
+        "/nothing",
+        "/worlds/",
+        "/worlds/busy/",
+        "/worlds/busy/secrets",
+        "/worlds//jobs",
+        "/worlds/busy/jobs/a/b/c",
+    ):
         assert control.ask("GET", path).status in (307, 404), path
         assert control.ask("GET", path, token=None).status == 401
     for method, path in control.routes:
@@ -247,7 +275,9 @@ def test_the_provider_port_knows_no_control_path(busy: tuple[Control, Site]) -> 
         for prefix in ("", "/runflow", f"/w/{site.world.name}/runflow", f"/w/{site.world.name}"):
             headers = {"authorization": f"Bearer {TOKEN}", "host": OWN, "content-type": "application/json"}
             url = f"http://{OWN}{prefix}"
-            answer = control.host.request(method, url + _filled(path, site), headers=headers, body=_body_for(method, path))
+            answer = control.host.request(
+                method, url + _filled(path, site), headers=headers, body=_body_for(method, path)
+            )
             unknown = control.host.request(method, f"{url}/no/such/path", headers=headers)
             assert (answer.status, answer.body) == (unknown.status, unknown.body), (method, prefix, path)
             assert answer.status in (404, 405)
@@ -287,7 +317,11 @@ def test_a_world_with_every_option(control: Control) -> None:
         "step": "2s",
         "now": "2026-11-20T09:15:30.250Z",
         "readings": {"create.status": "ok", "runpod": {"job.id": "bare"}},
-        "keys": ["plain", {"key": "poor", "state": "inactive"}, {"key": "reader", "scopes": ["runs:read"], "name": "Ann"}],
+        "keys": [
+            "plain",
+            {"key": "poor", "state": "inactive"},
+            {"key": "reader", "scopes": ["runs:read"], "name": "Ann"},
+        ],
         "balances": {"runflow": "0.03"},
         "limits": "off",
     }
@@ -304,7 +338,9 @@ def test_a_world_with_every_option(control: Control) -> None:
     def run(key: str) -> int:
         body = {"input": {"prompt": "a", "image_b64": "http://127.0.0.1:9/x"}}
         headers = {"authorization": f"Bearer {key}"}
-        return control.host.request("POST", f"{base}/v1/models/black-forest-labs/flux-1-dev/edit/runs", headers=headers, json_body=body).status
+        return control.host.request(
+            "POST", f"{base}/v1/models/black-forest-labs/flux-1-dev/edit/runs", headers=headers, json_body=body
+        ).status
 
     assert [run(key) for key in ("plain", "poor", "reader", "stranger")] == [200, 403, 403, 401]
     assert control.get("/worlds/mine-1/clock")["now"] == tree["now"] + 4 * 2000
@@ -345,7 +381,18 @@ def test_options_that_are_wrong(options: Any, told: list[str], control: Control)
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"[]", b"5", b'"x"', b"null", b'{"seed": NaN}', b'{"seed": 1, "seed": 2}', b'{"seed": 1e400}', b"\xff", b'{"name": "' + b"a" * 1_100_000 + b'"}'],
+    [
+        b"{",
+        b"[]",
+        b"5",
+        b'"x"',
+        b"null",
+        b'{"seed": NaN}',
+        b'{"seed": 1, "seed": 2}',
+        b'{"seed": 1e400}',
+        b"\xff",
+        b'{"name": "' + b"a" * 1_100_000 + b'"}',
+    ],
     ids=lambda body: body[:20].decode("latin-1"),
 )
 @pytest.mark.parametrize("path", ["/worlds", "/worlds/busy/clock/advance", "/worlds/busy/reset"])
@@ -377,7 +424,9 @@ def test_dropping(control: Control) -> None:
 def test_a_world_that_is_not_there(control: Control) -> None:
     for method, path in control.routes:
         if "{world}" in path:
-            answer = control.send(method, path.replace("{world}", "nowhere").replace("{job}", "x"), _body_for(method, path))
+            answer = control.send(
+                method, path.replace("{world}", "nowhere").replace("{job}", "x"), _body_for(method, path)
+            )
             assert answer.status == 404, (method, path)
             if method != "HEAD":
                 assert "nowhere" in answer.json()["error"]
@@ -398,7 +447,15 @@ def test_resetting(control: Control) -> None:
 
 @pytest.mark.parametrize(
     ("by", "ms"),
-    [("7d 1s", 604_801_000), ("250ms", 250), (2.5, 2500), (0, 0), ("0s", 0), (3600, 3_600_000), ("3660d", 3660 * 86_400_000)],
+    [
+        ("7d 1s", 604_801_000),
+        ("250ms", 250),
+        (2.5, 2500),
+        (0, 0),
+        ("0s", 0),
+        (3600, 3_600_000),
+        ("3660d", 3660 * 86_400_000),
+    ],
 )
 def test_advancing(by: Any, ms: int, control: Control) -> None:
     control.ask("POST", "/worlds", {"name": "w", "clock": "manual"})
@@ -412,10 +469,18 @@ def test_advancing(by: Any, ms: int, control: Control) -> None:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ({}, "by"), ({"by": "1s", "to": 5}, "by"), ({"to": 5}, "by"), ({"by": "soon"}, "10s"), ({"by": -1}, "range"),
-        ({"by": None}, "span"), ({"by": True}, "span"), ({"by": [1]}, "span"), ({"by": "3661d"}, "ten years"), ({"by": 1e18}, "range"),
+        ({}, "by"),
+        ({"by": "1s", "to": 5}, "by"),
+        ({"to": 5}, "by"),
+        ({"by": "soon"}, "10s"),
+        ({"by": -1}, "range"),
+        ({"by": None}, "span"),
+        ({"by": True}, "span"),
+        ({"by": [1]}, "span"),
+        ({"by": "3661d"}, "ten years"),
+        ({"by": 1e18}, "range"),
     ],
-)  # fmt: skip
+)
 def test_advancing_wrongly(body: Any, told: str, control: Control) -> None:
     control.ask("POST", "/worlds", {"name": "w", "clock": "manual"})
     before = control.get("/worlds/w/clock")
@@ -439,7 +504,9 @@ def test_what_happened_while_time_went(control: Control, hook: Hook) -> None:
     case = next(case for case in site.cases if case.operation.kind == "submit")
     job = site.call(case, json_body={**case.valid(), "callback_url": HOOK}).json()["id"]
     happened = control.ask("POST", "/worlds/w/clock/advance", {"by": "1m"}).json()["happened"]
-    assert [(one["kind"], one["job"]) for one in happened] == [(kind, job) for kind in ("ended", "charged", "attempt", "attempt")]
+    assert [(one["kind"], one["job"]) for one in happened] == [
+        (kind, job) for kind in ("ended", "charged", "attempt", "attempt")
+    ]
     assert happened[3]["at"] - happened[2]["at"] == 1000
     assert happened == control.get("/worlds/w/journal")["entries"][-4:]
 
@@ -452,7 +519,19 @@ def test_jobs(control: Control) -> None:
     jobs = control.get("/worlds/busy/jobs")["jobs"]
     assert [job["state"] for job in jobs] == ["queued", "succeeded", "succeeded"]  # newest first
     for job in jobs:
-        assert set(job) >= {"provider", "id", "model", "operation", "status", "state", "accepted", "ends", "price", "size", "events"}
+        assert set(job) >= {
+            "provider",
+            "id",
+            "model",
+            "operation",
+            "status",
+            "state",
+            "accepted",
+            "ends",
+            "price",
+            "size",
+            "events",
+        }
         assert control.get(f"/worlds/busy/jobs/{job['id']}") == job
         assert (job["provider"], job["price"], job["size"]) == ("runflow", "0.025", [1024, 1024])
     missing = control.ask("GET", "/worlds/busy/jobs/unknown")

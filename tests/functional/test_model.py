@@ -19,10 +19,10 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.acme import ACME_TEXT
-from support.inprocess import Answer, InProcess
 
 from fauxvider.ports import SendOutcome
+from support.acme import ACME_TEXT
+from support.inprocess import Answer, InProcess
 
 QUEUED, RUNS = 20, 4000  # ms
 DAY = 86_400_000
@@ -30,7 +30,7 @@ HOOK = "http://client.test/hook"
 
 # The same contract with its two dice taken out, so that a life can be told in advance.
 TEXT = ACME_TEXT.replace("lasts: {uniform: [10ms, 30ms]}", "lasts: 20ms").replace(
-    "    timing: {IN_PROGRESS: {work: {base: 300ms, per_step: 130ms, steps: \"{param.num_inference_steps}\", megapixels: true}, spread: 0.1}, evidence: assumed - a plausible pace}\n",
+    '    timing: {IN_PROGRESS: {work: {base: 300ms, per_step: 130ms, steps: "{param.num_inference_steps}", megapixels: true}, spread: 0.1}, evidence: assumed - a plausible pace}\n',
     "",
 )
 assert TEXT.count("work:") == 0
@@ -494,7 +494,8 @@ class Both(RuleBasedStateMachine):
             job = self.model.jobs[json.loads(body)["run_id"]]
             by = [one.secret for one in job.deliveries]
             wanted = {
-                hmac.new(self.model.secrets[name].encode(), body, hashlib.sha256).hexdigest() if name else None for name in by
+                hmac.new(self.model.secrets[name].encode(), body, hashlib.sha256).hexdigest() if name else None
+                for name in by
             }
             assert headers.get("acme-signature") in wanted
             tree = json.loads(body)
@@ -523,7 +524,15 @@ def small_worlds() -> Iterator[tuple[str, str, int]]:
     """Every way in which one job and one callback can go, at small bounds."""
     for first in ("cancel", "fail", "succeed", "wait"):
         for mode in ("200", "503", "404", "timeout"):
-            for wait in (0, QUEUED - 1, QUEUED, QUEUED + RUNS - 1, QUEUED + RUNS, QUEUED + RUNS + 999, QUEUED + RUNS + 1000):
+            for wait in (
+                0,
+                QUEUED - 1,
+                QUEUED,
+                QUEUED + RUNS - 1,
+                QUEUED + RUNS,
+                QUEUED + RUNS + 999,
+                QUEUED + RUNS + 1000,
+            ):
                 yield first, mode, wait
 
 

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.inprocess import Answer, InProcess
-from support.operations import PNG, Case, Site, cases, file_of, texts_in
-from support.stage import HOOK, Hook
 
 from fauxvider.errors import UsageError
 from fauxvider.ports import SendOutcome
+from support.inprocess import Answer, InProcess
+from support.operations import PNG, Case, Site, cases, file_of, texts_in
+from support.stage import HOOK, Hook
 
 PROVIDERS = tuple(dict.fromkeys(case.provider for case in cases()))
 WITH_CALLBACKS = tuple(name for name in PROVIDERS if file_of(name).resolve({}).callbacks)
@@ -257,7 +257,9 @@ def play(seed: int, name: str = "twice", clock: str = "manual") -> Play:
         answers, ids = [], set()
         for provider in PROVIDERS:
             site = Site.__new__(Site)
-            site.__dict__.update(host=host, provider=provider, contract=file_of(provider).resolve({}), world=world, ids={})
+            site.__dict__.update(
+                host=host, provider=provider, contract=file_of(provider).resolve({}), world=world, ids={}
+            )
             site.base, site.cases = host.base(world, provider), [case for case in cases() if case.provider == provider]
             for turn in range(2):
                 for case in site.cases:
@@ -294,7 +296,9 @@ def test_the_same_in_another_process() -> None:
     here = Path(__file__).resolve()
     code = f"import sys; sys.path[:0] = [{str(here.parent)!r}, {str(here.parents[1])!r}]; import test_worlds as t; print(t.play(5).digest())"
     env = {"PYTHONHASHSEED": "1"}  # sets and dicts of texts are ordered otherwise there
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], env=env, capture_output=True, text=True, check=True
+    )
     assert done.stdout == play(5).digest() + "\n"
 
 
@@ -344,7 +348,11 @@ def test_seven_days_with_callbacks(host: InProcess, hook: Hook) -> None:
     assert site.world.clock.now() == began + 7 * DAY
     assert [(hit.at - began) // DAY for hit in hook.hits[2::2]] == list(range(1, 7))
     shown = host.run(host.emulator.deliveries(site.world.name))
-    assert [(one["automatic"], one["state"]) for one in shown] == [(True, "delivered"), *[(False, "delivered")] * 6, (False, "pending")]
+    assert [(one["automatic"], one["state"]) for one in shown] == [
+        (True, "delivered"),
+        *[(False, "delivered")] * 6,
+        (False, "pending"),
+    ]
 
 
 def test_advancing_tells_what_happened_and_nothing_else(host: InProcess, hook: Hook) -> None:
@@ -392,7 +400,9 @@ def test_on_a_stepping_clock_a_naive_client_needs_no_help(provider: str, host: I
     assert len(hook.hits) == (provider in WITH_CALLBACKS)
 
 
-@pytest.mark.parametrize("case", [case for case in cases() if case.operation.kind == "submit" and case.operation.waits], ids=str)
+@pytest.mark.parametrize(
+    "case", [case for case in cases() if case.operation.kind == "submit" and case.operation.waits], ids=str
+)
 def test_on_a_stepping_clock_a_blocking_call_jumps_to_its_end(case: Case, host: InProcess) -> None:
     site = Site(host, case.provider, clock="stepping:1s")
     began = site.world.clock.now()
@@ -444,7 +454,9 @@ def test_a_held_call_shows_the_moment_that_it_waited_for(case: Case, host: InPro
     assert one.text.replace("/w/same/", "/") == other.text.replace("/w/other/", "/") or "X-Amz-Signature" in one.text
 
 
-@pytest.mark.parametrize("case", [case for case in BLOCKING if case.operation.waits and case.operation.waits.query], ids=str)
+@pytest.mark.parametrize(
+    "case", [case for case in BLOCKING if case.operation.waits and case.operation.waits.query], ids=str
+)
 def test_a_bounded_hold_ends_with_the_state_of_the_moment(case: Case, host: InProcess) -> None:
     site, waits = Site(host, case.provider, clock="manual"), case.operation.waits
     assert waits is not None
@@ -663,7 +675,9 @@ DOES = st.lists(
 @pytest.mark.parametrize("provider", PROVIDERS)
 @settings(derandomize=True, deadline=None, max_examples=25)
 @given(does=DOES, balance=st.decimals(0, 3, places=4), seed=st.integers(0, 1000))
-def test_the_ledger_is_exact(provider: str, does: list[tuple[str, int, int]], balance: Decimal, seed: int, shared: InProcess) -> None:
+def test_the_ledger_is_exact(
+    provider: str, does: list[tuple[str, int, int]], balance: Decimal, seed: int, shared: InProcess
+) -> None:
     scale = 100_000 if provider == "onemin" else 1
     site = Site(shared, provider, clock="manual", seed=seed, balances={provider: str(balance * scale)}, name="money")
     models = [case for case in cases(every_model=True) if case.provider == provider and case.operation.kind == "submit"]
@@ -709,7 +723,9 @@ def _balance_agrees(site: Site, start: Decimal) -> None:
     told = [Decimal(entry["amount"]) for entry in site.journal() if entry["kind"] == "charged"]
     assert told == amounts
     ended = [entry["job"] for entry in site.journal() if entry["kind"] == "ended"]
-    assert len(ended) == len(set(ended)) or any(event["kind"] == "retried" for job in site.jobs() for event in job["events"])
+    assert len(ended) == len(set(ended)) or any(
+        event["kind"] == "retried" for job in site.jobs() for event in job["events"]
+    )
 
 
 def test_a_forced_end_is_told_once(host: InProcess, hook: Hook) -> None:
@@ -718,7 +734,13 @@ def test_a_forced_end_is_told_once(host: InProcess, hook: Hook) -> None:
     for failure in ("", "provider_error", ""):
         host.run(host.emulator.force(site.world.name, job, failure=failure))
     host.run(site.world.advance(60_000))
-    assert [entry["kind"] for entry in site.journal() if entry.get("job") == job] == ["accepted", "request", "ended", "charged", "attempt"]
+    assert [entry["kind"] for entry in site.journal() if entry.get("job") == job] == [
+        "accepted",
+        "request",
+        "ended",
+        "charged",
+        "attempt",
+    ]
     assert len(hook.hits) == 1
     assert state(site) == "succeeded"
 

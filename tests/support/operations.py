@@ -10,11 +10,11 @@ from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from support.inprocess import Answer, InProcess
 
 from fauxvider.contract.model import Contract, Operation
 from fauxvider.contract.parse import ContractFile, open_contract
 from fauxvider_contracts import provider_names
+from support.inprocess import Answer, InProcess
 
 __all__ = ["Case", "Site", "cases", "contract_of", "fields_of", "replaced", "sample", "texts_in"]
 
@@ -272,7 +272,9 @@ def texts_in(tree: Any) -> Iterator[str]:
             yield from texts_in(value)
 
 
-def fields_of(schema: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+def fields_of(
+    schema: Mapping[str, Any], at: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
     """Give (path, schema) of every documented field, those inside others too."""
     for name, inner in schema.get("properties", {}).items():
         yield (*at, name), inner

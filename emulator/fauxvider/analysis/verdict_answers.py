@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from fauxvider.analysis.entries import shown
-from fauxvider.analysis.history import Asked, History
+from fauxvider.analysis.history import History
+from fauxvider.analysis.job_story import Asked
 from fauxvider.analysis.verdict_rule import Case, Rule, asked_text, case
 
 __all__ = ["ANSWERS"]

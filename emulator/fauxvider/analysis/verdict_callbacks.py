@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fauxvider.analysis.history import History, JobStory, Tried
+from fauxvider.analysis.history import History
+from fauxvider.analysis.job_story import JobStory, Tried
 from fauxvider.analysis.verdict_rule import HOUR, Case, Rule, case, tried_text
 
 __all__ = ["CALLBACKS"]
@@ -18,7 +19,7 @@ _SPOILED = frozenset({"tamper", "reserialise"})
 def _lost(history: History) -> Iterator[Case]:
     for job in history.jobs.values():
         end = job.end
-        if not job.address or end is None or job.told_end() is not None or not job.is_known:
+        if not job.address or end is None or job.told_end(perhaps=True) is not None or not job.is_known:
             continue
         last = max([end.at, *(tried.at for tried in job.tries)])
         # The receiver may have had what the provider thinks is lost.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fauxvider.analysis.history import Asked, History, JobStory
+from fauxvider.analysis.history import History
+from fauxvider.analysis.job_story import Asked, JobStory
 from fauxvider.analysis.verdict_rule import MINUTE, Case, Rule, asked_text, case
 
 __all__ = ["FILES"]
@@ -41,7 +42,7 @@ def _never_downloaded(history: History) -> Iterator[Case]:
 def _failed_download(job: JobStory, asked: Asked) -> bool:
     if asked.method != "GET":
         return False
-    is_cut = not asked.is_seen or bool(job.faults & {"truncate", "reset"})
+    is_cut = asked.is_lost or bool(job.faults & {"truncate", "reset"})
     return is_cut or asked.cause == "url_unknown" or asked.status >= 500
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from fauxvider.analysis.history import History, JobStory
+from fauxvider.analysis.history import History
+from fauxvider.analysis.job_story import JobStory
 from fauxvider.analysis.verdict_rule import DAY, HOUR, SECOND, Case, Rule, asked_text, case
 
 __all__ = ["MONEY"]
@@ -95,7 +96,7 @@ def _after_retention(history: History) -> Iterator[Case]:
         if not is_lost or end is None or operation is None or operation.keeps is None:
             continue
         polls = [one for one in job.polls if one.at >= end.at]
-        if polls and polls[0].denies and polls[0].at > end.at + operation.keeps and job.told_end() is None:
+        if polls and polls[0].denies and polls[0].at > end.at + operation.keeps and job.told_end(perhaps=True) is None:
             bill = [(at, f"charged {amount}") for at, amount in job.charged]
             yield case(job.id, (end.at, f"ended as {end.word}"), *bill, (polls[0].at, asked_text(polls[0])))
 

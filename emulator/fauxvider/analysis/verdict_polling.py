@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import groupby, pairwise
 from typing import Literal, NamedTuple
 
-from fauxvider.analysis.history import Asked, History, JobStory, Shown
+from fauxvider.analysis.history import History
+from fauxvider.analysis.job_story import Asked, JobStory, Shown
 from fauxvider.analysis.verdict_rule import HOUR, MINUTE, SECOND, Case, Rule, asked_text, case, tried_text
 
 __all__ = ["POLLING"]
@@ -25,6 +26,8 @@ def _polled_on(history: History) -> Iterator[Case]:
         for asked in sorted([*job.asks, *job.files], key=lambda one: one.at):
             if asked.does in ("file", "retry") or asked.shows == "open":
                 run = []
+            elif not asked.is_seen:
+                continue
             elif asked.is_poll and asked.shows in ("over", "succeeded"):
                 # Looking again much later is no loop: links are signed anew, pages are opened again.
                 run = [*run, asked] if run and asked.at - run[-1].ended < HOUR else [asked]
@@ -104,14 +107,14 @@ def _silent_since(history: History, job: JobStory, moment: int) -> bool:
 def _gave_up(history: History) -> Iterator[Case]:
     for job in history.jobs.values():
         end = job.end
-        if end is None or job.told_end() is not None or not job.is_known:
+        if end is None or job.told_end(perhaps=True) is not None or not job.is_known:
             continue
         note = next((one for one in job.notes if one.said == "gave_up"), None)
-        looks = [one for one in job.asks if one.is_seen]
-        last = note.at if note is not None else max((one.ended for one in looks), default=job.accepted)
-        if last >= min(end.at, job.patience) or (looks and looks[-1].shows == "unknown"):
+        last = note.at if note is not None else max((one.at for one in job.asks), default=job.accepted)
+        shown = [one.shows for one in job.asks if one.shows]
+        if last >= min(end.at, job.patience) or (shown and shown[-1] == "unknown"):
             continue
-        if looks and looks[-1].cause.startswith(("auth_", "scope_")):
+        if job.asks and job.asks[-1].cause.startswith(("auth_", "scope_")):
             continue  # a key that is refused cannot look
         waits = note is None and (bool(job.address) or history.now - end.at < HOUR)
         if not waits and _silent_since(history, job, end.at):
@@ -122,7 +125,7 @@ def _gave_up(history: History) -> Iterator[Case]:
 def _unknown_word(history: History) -> Iterator[Case]:
     for job in history.jobs.values():
         looks = [one for one in job.asks if one.is_seen and one.shows]
-        if not looks or looks[-1].shows != "unknown" or job.told_end() is not None:
+        if not looks or looks[-1].shows != "unknown" or job.told_end(perhaps=True) is not None:
             continue
         last = looks[-1]
         is_early = last.at < job.patience and history.now - last.ended >= HOUR
@@ -146,7 +149,7 @@ def _turns(job: JobStory) -> list[_Turn]:
             "poll" if asked.is_poll else "again" if asked.does == "retry" else "other"
         )
         if asked.is_poll or (asked.is_ok and asked.shows):
-            found.append(_Turn(asked.ended, asked_text(asked), asked.shows, kind))
+            found.append(_Turn(asked.ended, asked_text(asked), asked.shows if asked.is_seen else "", kind))
     found += [
         _Turn(tried.at, tried_text(tried), "over", "other")
         for tried in job.tries

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from fauxvider.analysis.entries import shown
-from fauxvider.analysis.history import Asked, History, Tried
+from fauxvider.analysis.history import History
+from fauxvider.analysis.job_story import Asked, Tried
 
 __all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Case", "Evidence", "Find", "Rule", "asked_text", "case", "tried_text"]
 

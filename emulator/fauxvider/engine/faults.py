@@ -14,7 +14,7 @@ from fauxvider.engine.plan import at_pointer
 from fauxvider.scenario.known import known_names
 from fauxvider.scenario.model import Predicate, Rule, When
 
-__all__ = ["Test", "Thing", "fits", "is_met", "is_understood", "tests_of"]
+__all__ = ["Test", "Thing", "conditions_of", "fits", "is_met", "is_understood"]
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ _TESTS: Mapping[str, Test] = {
 _KIND = ("provider", "operations", "does", "models")  # what many things have in common
 
 
-def tests_of(when: When, *, of_kind: bool | None = None) -> tuple[tuple[Test, Any], ...]:
+def conditions_of(when: When, *, of_kind: bool | None = None) -> tuple[tuple[Test, Any], ...]:
     """Give a test, and what it wants, for each thing that a rule asks about; `nth` needs counting and is none.
 
     `of_kind`: only those (not) about the thing's kind: its provider, operation and model.
@@ -62,7 +62,7 @@ def tests_of(when: When, *, of_kind: bool | None = None) -> tuple[tuple[Test, An
 
 def fits(when: When, thing: Thing) -> bool:
     """Tell whether everything but `nth` (which needs counting) holds."""
-    return all(test(wanted, thing) for test, wanted in tests_of(when))
+    return all(test(wanted, thing) for test, wanted in conditions_of(when))
 
 
 # What a fault names of a contract: the sort of name, and how to find the names in its argument.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
-from fauxvider.engine.faults import Test, Thing, is_understood, tests_of
+from fauxvider.engine.faults import Test, Thing, conditions_of, is_understood
 from fauxvider.scenario.model import Fault, Rule, Scenario, Stage
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ class Scripted:
             return ()
         contract = self._world.provider(thing.provider).contract
         return tuple(
-            (rule, rule.do.name, tests_of(rule.when, of_kind=False))
+            (rule, rule.do.name, conditions_of(rule.when, of_kind=False))
             for rule in self._stages[stage]
-            if all(test(wanted, thing) for test, wanted in tests_of(rule.when, of_kind=True))
+            if all(test(wanted, thing) for test, wanted in conditions_of(rule.when, of_kind=True))
             and is_understood(contract, rule)
         )
 

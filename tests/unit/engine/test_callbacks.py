@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.acme import changed_acme
 
 from fauxvider.contract.model import Callbacks, Retry
 from fauxvider.engine.callbacks import delivery_state, failure_of, is_accepted, is_retried, next_due
 from fauxvider.engine.facts import Attempt, Delivery
+from support.acme import changed_acme
 
 ACME = changed_acme("Acme pictures", "Acme pictures").resolve({})
 DUE = 5_000
@@ -130,7 +130,9 @@ def test_a_ladder(
     assert (delivery_state(rules(), made), next_due(rules(), made), failure_of(rules(), made)) == (state, due, failure)
 
 
-@pytest.mark.parametrize(("outcome", "reason"), [("network", "connection_error"), ("timeout", "timeout"), (302, "http_error")])
+@pytest.mark.parametrize(
+    ("outcome", "reason"), [("network", "connection_error"), ("timeout", "timeout"), (302, "http_error")]
+)
 def test_reasons_where_nothing_is_tried_again(outcome: int | str, reason: str) -> None:
     found = failure_of(rules(on=()), delivery(attempt(outcome)))
     assert found is not None
@@ -149,7 +151,9 @@ def test_one_attempt_and_no_more() -> None:
     origin=st.sampled_from(["end", "start"]),
     on=st.lists(st.sampled_from(["5xx", "4xx", "3xx", "network", "timeout", "any", "429"]), max_size=4).map(tuple),
     outcomes=st.lists(
-        st.tuples(st.sampled_from([200, 204, 302, 404, 429, 500, 503, "network", "timeout", "blocked"]), st.integers(0, 9)),
+        st.tuples(
+            st.sampled_from([200, 204, 302, 404, 429, 500, 503, "network", "timeout", "blocked"]), st.integers(0, 9)
+        ),
         min_size=8,
         max_size=8,
     ),

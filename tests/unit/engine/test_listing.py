@@ -94,7 +94,9 @@ def test_what_cannot_be_read(text: str) -> None:
         parse_filter(text)
 
 
-@pytest.mark.parametrize("value", ["NaN", "sNaN", "-NaN", "Infinity", "-Infinity", "1e999999999", "1e-999999999", "0x10", "1_0", "٣"])
+@pytest.mark.parametrize(
+    "value", ["NaN", "sNaN", "-NaN", "Infinity", "-Infinity", "1e999999999", "1e-999999999", "0x10", "1_0", "٣"]
+)
 @pytest.mark.parametrize("operator", [":", "=", ">", "<", ">=", "<=", ".NE:"])
 @pytest.mark.parametrize("field", ["duration_ms", "cost", "status_code", "client_ref", "has_logs", "input"])
 def test_odd_values_are_compared_and_nothing_breaks(field: str, operator: str, value: str) -> None:
@@ -112,10 +114,9 @@ def test_half_a_bracket_of_a_hundred() -> None:
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         test = parse_filter(text)
-    except FilterError as refused:
-        assert str(refused)
-    else:
-        assert test(ROW) in (True, False)
+    except FilterError:
+        return
+    assert test(ROW) in (True, False)
 
 
 # --- a naive evaluator --------------------------------------------------------------------------------
@@ -123,11 +124,15 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 Row = dict[str, Any]
 FIELDS = ("a", "b", "c")
 WORDS = st.sampled_from(["x", "y", "xy", "1", "2", "10"])
-LEAVES = st.tuples(st.sampled_from([*FIELDS, "zz"]), st.sampled_from([":", "=", ">", "<", ">=", "<=", ".NE:", ".EQ:"]), WORDS)
+LEAVES = st.tuples(
+    st.sampled_from([*FIELDS, "zz"]), st.sampled_from([":", "=", ">", "<", ">=", "<=", ".NE:", ".EQ:"]), WORDS
+)
 TREES = st.recursive(
     LEAVES,
     lambda inner: st.one_of(
-        st.tuples(st.just("NOT"), inner), st.tuples(st.just("AND"), inner, inner), st.tuples(st.just("OR"), inner, inner)
+        st.tuples(st.just("NOT"), inner),
+        st.tuples(st.just("AND"), inner, inner),
+        st.tuples(st.just("OR"), inner, inner),
     ),
     max_leaves=12,
 )
@@ -202,7 +207,9 @@ def test_sort_keys(text: str, wanted: list[tuple[str, bool]]) -> None:
     assert sort_key(text, ROW) == wanted
 
 
-@pytest.mark.parametrize("text", ["nothing", "created_at:down", "created_at:desc:asc", "", ",", "created_at,", "-created_at"])
+@pytest.mark.parametrize(
+    "text", ["nothing", "created_at:down", "created_at:desc:asc", "", ",", "created_at,", "-created_at"]
+)
 def test_orders_that_do_not_exist(text: str) -> None:
     with pytest.raises(FilterError, match="cannot sort by"):
         sort_key(text, ROW)
@@ -224,6 +231,8 @@ def test_other_texts_are_no_cursors(text: str) -> None:
     assert known is None or read_cursor(cursor_text(*known)) == known
 
 
-@pytest.mark.parametrize("text", ["", "p", "cDo", "cDotMTow", "cDoxOjI6Mw", "cDoxOjJ4", "////", "é", "a" * 10_000, "cDox\n"])
+@pytest.mark.parametrize(
+    "text", ["", "p", "cDo", "cDotMTow", "cDoxOjI6Mw", "cDoxOjJ4", "////", "é", "a" * 10_000, "cDox\n"]
+)
 def test_cursors_that_nobody_made(text: str) -> None:
     assert read_cursor(text) is None

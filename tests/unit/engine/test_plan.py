@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.acme import changed_acme
 
 from fauxvider.contract.model import Contract, Deadline, Model, Phase, Span
 from fauxvider.contract.templates import compile_template
 from fauxvider.engine.facts import Plan, Shape
 from fauxvider.engine.minting import Mint
 from fauxvider.engine.plan import at_pointer, draw_plan, whole
+from support.acme import changed_acme
 
 ACME = changed_acme("Acme pictures", "Acme pictures").resolve({})
 DEV = ACME.models["dev"]
+SQUARE = Shape(1000, 1000, 1, "png")
 MONTH = 30 * 86_400_000
 FIXED = settings(derandomize=True, deadline=None, max_examples=200)
 
@@ -34,7 +35,7 @@ def draw(
     seed: int = 1,
     parts: tuple[str | int, ...] = (1, 0),
     param: Mapping[str, Any] | None = None,
-    shape: Shape = Shape(1000, 1000, 1, "png"),
+    shape: Shape = SQUARE,
     body: Any = None,
     **more: Any,
 ) -> Plan:
@@ -93,7 +94,8 @@ def test_spans_around_a_middle(middle: int, spread: int, number: int) -> None:
 def test_a_spread_goes_either_way() -> None:
     contract = with_span(Span("around", low=1000, spread=200_000))
     spans = [draw(contract, parts=(number, 0)).phases[0] for number in range(300)]
-    assert min(spans) < 850 < 1150 < max(spans)
+    assert min(spans) < 850
+    assert max(spans) > 1150
     assert len(set(spans)) > 100
 
 
@@ -193,8 +195,8 @@ def test_a_failure_is_carried_along() -> None:
 @pytest.mark.parametrize(
     ("value", "wanted"),
     [
-        (0, 0), (5, 5), (-5, -5), (5.0, 5), (5.9, 5), (-5.9, -5), (Decimal("5.9"), 5), (2**63, 2**63), (-(2**63), -(2**63)),
-        (2**63 + 1, None), (-(2**63) - 1, None), (10**400, None), (float("inf"), None), (float("-inf"), None),
+        (0, 0), (5, 5), (-5, -5), (5.0, 5), (5.9, 5), (-5.9, -5), (Decimal("5.9"), 5), (2**63, 2**63),
+        (-(2**63), -(2**63)), (2**63 + 1, None), (-(2**63) - 1, None), (10**400, None), (float("inf"), None), (float("-inf"), None),
         (float("nan"), None), (Decimal("NaN"), None), (Decimal("Infinity"), None), (Decimal("1e1000000"), None),
         (True, None), (False, None), (None, None), ("5", None), ([5], None), ({}, None),
     ],

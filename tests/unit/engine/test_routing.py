@@ -63,7 +63,8 @@ def test_the_routes_of_a_provider(method: str, path: str, name: str, params: dic
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "", "/v1", "/v2/runs", "/v1/runs/a/b", "/v1/runs/a/callback/b", "/V1/runs", "/v1/run", "/v1/runs/a/", "x"]
+    "path",
+    ["/", "", "/v1", "/v2/runs", "/v1/runs/a/b", "/v1/runs/a/callback/b", "/V1/runs", "/v1/run", "/v1/runs/a/", "x"],
 )
 def test_paths_that_no_route_has(path: str) -> None:
     if path == "/v1/runs/a/":  # a slash at the end is passed over

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.acme import changed_acme
 
 from fauxvider.contract.model import Contract, Deadline, Failure, Phase, Span, State
 from fauxvider.engine.facts import Event, Job, Plan, Record, Shape
 from fauxvider.engine.timeline import Snapshot, life_of, snapshot_at
+from support.acme import changed_acme
 
 ACME = changed_acme("Acme pictures", "Acme pictures").resolve({})
 BEGAN = 1_000_000
@@ -277,9 +277,7 @@ COVERS = ("queued", "running", "all")
 @st.composite
 def lives(draw: st.DrawFn) -> tuple[Contract, Record]:
     phases = draw(PHASES)
-    deadlines = draw(
-        st.lists(st.tuples(st.sampled_from(COVERS), st.sampled_from(["", "late", "broken"])), max_size=2)
-    )
+    deadlines = draw(st.lists(st.tuples(st.sampled_from(COVERS), st.sampled_from(["", "late", "broken"])), max_size=2))
     rules = contract(
         *phases,
         deadlines=[Deadline("d", (), None, covers, failure) for covers, failure in deadlines],

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.acme import changed_acme
 
 from fauxvider.contract.model import Url
 from fauxvider.engine.minting import Mint
 from fauxvider.engine.urls import FileRoutes, is_past, split_token, token_serial
+from support.acme import changed_acme
 
 ACME = changed_acme("Acme pictures", "Acme pictures").resolve({})
 OUTPUT = ACME.urls["output"]
@@ -75,7 +75,9 @@ def test_rules_that_share_a_path_come_in_the_contract_s_order() -> None:
     assert [url.name for url, _ in known.find("images", "/x/y")] == ["first", "second", "third"]
 
 
-@pytest.mark.parametrize(("lives", "moment", "dead"), [(1000, 6000, False), (1000, 6001, True), (0, 5000, False), (0, 5001, True)])
+@pytest.mark.parametrize(
+    ("lives", "moment", "dead"), [(1000, 6000, False), (1000, 6001, True), (0, 5000, False), (0, 5001, True)]
+)
 def test_a_url_is_alive_to_the_last_millisecond(lives: int, moment: int, dead: bool) -> None:
     assert is_past(replace(OUTPUT, lives=lives), since=5000, moment=moment) is dead
 

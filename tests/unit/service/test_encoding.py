@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given, settings
@@ -41,7 +41,9 @@ def test_an_answer_without_a_body_has_none() -> None:
 
 
 def test_a_contract_s_header_replaces_the_usual_one() -> None:
-    answer = Answer(200, template({}), headers(Content_Type="application/problem+json", X_Run="{id}", X_None="{nothing}"))
+    answer = Answer(
+        200, template({}), headers(Content_Type="application/problem+json", X_Run="{id}", X_None="{nothing}")
+    )
     made = reply(answer, {"id": 5}, more=[(b"x-limit", b"1")], operation="run", job="j")
     assert made.headers == [(b"content-type", b"application/problem+json"), (b"x-run", b"5"), (b"x-limit", b"1")]
     assert (made.operation, made.job) == ("run", "j")
@@ -58,7 +60,11 @@ ENVELOPES = {
     ("name", "body", "kind"),
     [
         ("json", b'{"code":"NO <a>","status":402}', b"application/json"),
-        ("xml", b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NO &lt;a&gt;</Code></Error>', b"application/xml"),
+        (
+            "xml",
+            b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NO &lt;a&gt;</Code></Error>',
+            b"application/xml",
+        ),
         ("html", b"<h1>NO <a></h1>", b"text/html"),
     ],
 )
@@ -100,7 +106,7 @@ XML = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=60)
 @FIXED
 @given(XML, XML)
 def test_xml_says_what_was_put_in(code: str, message: str) -> None:
-    root = ElementTree.fromstring(xml_text("Error", {"Code": code, "Message": message}).encode())
+    root = ET.fromstring(xml_text("Error", {"Code": code, "Message": message}).encode())
     assert [(child.tag, child.text or "") for child in root] == [("Code", code), ("Message", message)]
 
 
@@ -108,4 +114,4 @@ def test_xml_says_what_was_put_in(code: str, message: str) -> None:
 @given(st.text(max_size=60))
 def test_xml_can_always_be_read(text: str) -> None:
     body = xml_text("Error", {"Message": text}).encode("utf-8", "replace")
-    assert ElementTree.fromstring(body).tag == "Error"
+    assert ET.fromstring(body).tag == "Error"

@@ -4,12 +4,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from support.acme import changed_acme
 
 from fauxvider.engine.facts import ApiKey
 from fauxvider.errors import UsageError
 from fauxvider.service.options import read_options
 from fauxvider.service.world import WorldOptions
+from support.acme import changed_acme
 
 ACME = changed_acme("Acme pictures", "Acme pictures").resolve({})
 OTHER = changed_acme("provider: acme", "provider: bcme").resolve({})
