@@ -501,12 +501,33 @@ def _traversals(canary: Path) -> list[str]:
     """Give ways to write the canary's path, and others that have worked somewhere."""
     ways = [f"{dots}{slash}" * 8 + str(canary).lstrip("/").replace("/", slash) for dots in DOTS for slash in SLASHES]
     return [
-        *ways, str(canary), f"file://{canary}", f"/{canary}", quote(str(canary), safe=""), f"{canary}%00.png",
-        f"{canary}\0.png", f"x/../../../../../..{canary}", f"images/{canary}", f"{canary}?x", f"{canary}#x",
+        *ways,
+        str(canary),
+        f"file://{canary}",
+        f"/{canary}",
+        quote(str(canary), safe=""),
+        f"{canary}%00.png",
+        f"{canary}\0.png",
+        f"x/../../../../../..{canary}",
+        f"images/{canary}",
+        f"{canary}?x",
+        f"{canary}#x",
         "/etc/passwd",
-        "../../etc/passwd", "C:\\Windows\\win.ini", "\\\\host\\share\\x", "//host/share", "CON", "NUL.png", "/dev/zero",
-        "/proc/self/environ", "/proc/self/cwd/pyproject.toml", "~root", "$HOME", "`id`", "php://filter/resource=/etc/passwd",
-        "data:;base64,", "jar:file:x",
+        "../../etc/passwd",
+        "C:\\Windows\\win.ini",
+        "\\\\host\\share\\x",
+        "//host/share",
+        "CON",
+        "NUL.png",
+        "/dev/zero",
+        "/proc/self/environ",
+        "/proc/self/cwd/pyproject.toml",
+        "~root",
+        "$HOME",
+        "`id`",
+        "php://filter/resource=/etc/passwd",
+        "data:;base64,",
+        "jar:file:x",
     ]
 
 

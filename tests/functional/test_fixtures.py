@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from support.fixtures import Case, fixture_files
 from support.inprocess import InProcess
 

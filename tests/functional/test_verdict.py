@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fauxvider.analysis.verdict import RULES, Verdict, verdict_text
 from support.bad_clients import BUGS, Bug
 from support.clients import Client, Style
 from support.dialects import DIALECTS
 from support.playing import Field
-
-from fauxvider.analysis.verdict import RULES, Verdict, verdict_text
 
 DAY = 86_400.0
 

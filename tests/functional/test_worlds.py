@@ -108,28 +108,31 @@ def test_two_hundred_worlds_know_nothing_of_each_other(host: InProcess) -> None:
         await asyncio.gather(*(live(site) for row in sites.values() for site in row))
 
     host.run(all_at_once())
-    for provider, row in sites.items():
+    for row in sites.values():
         model = submission(row[0])[0].model
         for site in row:
             assert [job["state"] for job in site.jobs()] == ["succeeded", "succeeded"]
             site.ids["job"], site.ids["job_model"] = site.jobs()[0]["id"], model
         ids = [job["id"] for site in row for job in site.jobs()]
         assert len(set(ids)) == len(ids) == 2 * count
-        shown = [read(site) for site in row]
         for number, site in enumerate(row):
-            other, theirs = row[(number + 1) % count], shown[number]
-            assert theirs.status == 200
-            for case in other.cases:
-                if case.operation.job is not None:
-                    _is_denied(other, case, other.call(case, path=site.path(case)))
-            taking, body = submission(other)
-            stranger = other.call(taking, json_body=body, headers=other.auth(f"key-{number}"))
-            assert other.refusal(stranger).startswith("auth")
-            assert read(site).body == theirs.body
-            for url in [text for text in texts_in(theirs.json()) if text.startswith("http://127.0.0.1")]:
-                moved = url.replace(f"/w/{site.world.name}/", f"/w/{other.world.name}/")
-                other.refusal(host.request("GET", moved))
+            _nothing_of(site, row[(number + 1) % count], f"key-{number}")
         assert {len(site.jobs()) for site in row} == {2}
+
+
+def _nothing_of(site: Site, other: Site, key: str) -> None:
+    """Ask one world for another's jobs, with another's key, and for another's files."""
+    theirs = read(site)
+    assert theirs.status == 200
+    for case in other.cases:
+        if case.operation.job is not None:
+            _is_denied(other, case, other.call(case, path=site.path(case)))
+    taking, body = submission(other)
+    assert other.refusal(other.call(taking, json_body=body, headers=other.auth(key))).startswith("auth")
+    assert read(site).body == theirs.body
+    for url in [text for text in texts_in(theirs.json()) if text.startswith("http://127.0.0.1")]:
+        moved = url.replace(f"/w/{site.world.name}/", f"/w/{other.world.name}/")
+        other.refusal(other.host.request("GET", moved))
 
 
 def _is_denied(site: Site, case: Case, answer: Answer) -> None:
@@ -294,7 +297,8 @@ def test_the_same_seed_and_requests_give_the_same_bytes(clock: str) -> None:
 
 def test_the_same_in_another_process() -> None:
     here = Path(__file__).resolve()
-    code = f"import sys; sys.path[:0] = [{str(here.parent)!r}, {str(here.parents[1])!r}]; import test_worlds as t; print(t.play(5).digest())"
+    paths = [str(here.parent), str(here.parents[1])]
+    code = f"import sys; sys.path[:0] = {paths!r}; import test_worlds as t; print(t.play(5).digest())"
     env = {"PYTHONHASHSEED": "1"}  # sets and dicts of texts are ordered otherwise there
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], env=env, capture_output=True, text=True, check=True

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from PIL import Image
+
 from support.dialects import Dialect, at
 
 __all__ = ["Answer", "Client", "Order", "Style", "Transport", "WireError"]
@@ -235,7 +236,7 @@ class Client:
         """A fresh job may not be known yet; any other one is gone, and its callback is all that is left of it."""
         self.read_inbox()
         if order.is_over:
-            return
+            return None
         if not order.was_seen and self.wire.now() - order.since < FRESH:
             return self.wait(order)
         if self.was_told(order):

@@ -14,9 +14,9 @@ Path: TypeAlias = tuple[str | int, ...]
 def at(tree: Any, path: Path) -> Any:
     """Look up a path; None where it leads nowhere."""
     for part in path:
-        if isinstance(tree, list) and isinstance(part, int) and part < len(tree):
-            tree = tree[part]
-        elif isinstance(tree, dict) and part in tree:
+        if (isinstance(tree, list) and isinstance(part, int) and part < len(tree)) or (
+            isinstance(tree, dict) and part in tree
+        ):
             tree = tree[part]
         else:
             return None

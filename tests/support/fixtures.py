@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from fauxvider.values import parse_span
 from support.inprocess import Answer, InProcess
 from support.receiver import Receiver
-
-from fauxvider.values import parse_span
 
 ROOT = Path(__file__).parents[2] / "fixtures"
 _VARIABLE = re.compile(r"\$\{([\w.-]+)\}")

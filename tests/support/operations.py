@@ -143,8 +143,8 @@ def cases(*, every_model: bool = False) -> tuple[Case, ...]:
         owned = [name for name in active if contract.models[name].facts.get("owned")]
         for operation in contract.operations.values():
             fitting = (owned if operation.owner else active) if operation.model else [""]
-            for model in fitting if every_model and operation.kind == "submit" else fitting[:1]:
-                found.append(Case(provider, operation, model, _schema(provider, operation, model)))
+            chosen = fitting if every_model and operation.kind == "submit" else fitting[:1]
+            found += [Case(provider, operation, name, _schema(provider, operation, name)) for name in chosen]
     return tuple(found)
 
 

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
 
-from support.clients import Answer, Client, Style, WireError
-from support.dialects import DIALECTS
-from support.inprocess import InProcess
-
 from fauxvider.analysis.verdict import Verdict, judge
 from fauxvider.engine.recipe import Recipe
 from fauxvider.ports import SendOutcome
+from support.clients import Answer, Client, Style, WireError
+from support.dialects import DIALECTS
+from support.inprocess import InProcess
 
 __all__ = ["Field", "Play"]
 

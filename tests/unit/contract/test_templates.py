@@ -311,7 +311,20 @@ def test_formats(inside: str, wanted: Any) -> None:
 
 def test_every_format_of_the_language_is_there_and_is_tested() -> None:
     words = {"iso_s_z", "iso_ms_z", "iso_us_z", "python_utc", "stamp", "amz", "epoch_s", "epoch_ms", "http_date"}
-    words |= {"plain", "number", "cents", "text", "json", "lower", "upper", "sha256", "md5", "base64", "length", "seconds"}
+    words |= {
+        "plain",
+        "number",
+        "cents",
+        "text",
+        "json",
+        "lower",
+        "upper",
+        "sha256",
+        "md5",
+        "base64",
+        "length",
+        "seconds",
+    }
     words |= {"last_segment", "filename"}
     assert set(FORMATS) == words
     assert {inside.split("|")[1].split(":")[0] for inside, _ in FORMATTED} == {*words, "first"}

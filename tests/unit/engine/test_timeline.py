@@ -78,6 +78,7 @@ PLAN = Plan((20, 4000), seed=7)
     ],
 )
 def test_an_undisturbed_life(
+    *,
     after: int,
     word: str,
     state: str,
@@ -110,7 +111,7 @@ def test_an_undisturbed_life(
     ],
 )
 def test_every_kind_of_failure(
-    failure: str, word: str, state: str, ended: int, started: int | None, paid: bool
+    *, failure: str, word: str, state: str, ended: int, started: int | None, paid: bool
 ) -> None:
     made = record(replace(PLAN, failure=failure))
     assert look(TWO, made, ended - 1).ended is None

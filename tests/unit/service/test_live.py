@@ -479,7 +479,9 @@ def test_a_scenarios_job_goes_as_the_scenario_says(bench: Bench) -> None:
 
 def test_serving_loads_neither_torch_nor_diffusers() -> None:
     modules = "fauxvider.cli.serve, fauxvider.cli.rendering, fauxvider.cli.calibrate, fauxvider.cli.demo, "
-    modules += "fauxvider.service.live, fauxvider.embedded, fauxvider.server.build, fauxvider.renderers.diffusers.handle"
+    modules += (
+        "fauxvider.service.live, fauxvider.embedded, fauxvider.server.build, fauxvider.renderers.diffusers.handle"
+    )
     code = f"import sys, {modules}; print([n for n in ('torch', 'diffusers', 'transformers') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
     assert done.stdout.strip() == b"[]"
