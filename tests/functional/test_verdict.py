@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fauxvider.analysis.verdict import RULES, Verdict, verdict_text
-from support.bad_clients import BUGS, Bug
+from support.bugs import BUGS, Bug
 from support.clients import Client, Style
 from support.dialects import DIALECTS
 from support.playing import Field
@@ -69,19 +69,20 @@ REQUESTS = (
     {"answer": {"status": 503, "text": "busy"}},
 )  # fmt: skip
 JOBS = (
-    {"slow": 10}, {"slow": "2m"}, {"slow": "20m"}, {"slow": "3h"}, {"cancel": "1s"}, {"moderate": True}, {"time_out": "2s"},
-    {"hidden": "3s"}, {"hidden": "20s"}, {"gone": "0s"}, {"gone": "5s"},
+    {"slow": 10}, {"slow": "2m"}, {"slow": "20m"}, {"slow": "3h"}, {"cancel": "1s"}, {"moderate": True},
+    {"time_out": "2s"}, {"hidden": "3s"}, {"hidden": "20s"}, {"gone": "0s"}, {"gone": "5s"},
 )  # fmt: skip
 OUTPUTS = (
     {"late": "10s"}, {"late": "90s"}, {"dies": "0s"}, {"dies": "5s"}, {"content_type": "text/html"}, {"truncate": 0.5},
     {"short": 0.5}, {"short": 0}, {"corrupt": True}, {"empty_url": True}, {"black": True}, {"reset": True},
 )  # fmt: skip
 DELIVERIES = (
-    {"lose": True}, {"duplicate": 3}, {"delay": "10s"}, {"delay": "2h"}, {"early": True}, {"hold": 1}, {"replay": "20s"},
+    {"lose": True}, {"duplicate": 3}, {"delay": "10s"}, {"delay": "2h"}, {"early": True}, {"hold": 1},
+    {"replay": "20s"},
 )  # fmt: skip
 ATTEMPTS = (
-    {"tamper": "body"}, {"sign": "wrong"}, {"sign": "stale"}, {"sign": "missing"}, {"reserialise": True}, {"lose": True},
-    {"answer": 503}, {"answer": 301}, {"answer": 401}, {"reset_after": True},
+    {"tamper": "body"}, {"sign": "wrong"}, {"sign": "stale"}, {"sign": "missing"}, {"reserialise": True},
+    {"lose": True}, {"answer": 503}, {"answer": 301}, {"answer": 401}, {"reset_after": True},
 )  # fmt: skip
 
 counts = st.one_of(st.integers(1, 3), st.sampled_from(["1-2", "2-", "1-6"]), st.just({"every": 2}))
@@ -90,8 +91,10 @@ counts = st.one_of(st.integers(1, 3), st.sampled_from(["1-2", "2-", "1-6"]), st.
 def _rules(provider: str) -> st.SearchStrategy[dict[str, Any]]:
     phase = {"runpod": "IN_PROGRESS", "runflow": "running", "onemin": "PROCESSING"}[provider]
     jobs = (
-        *JOBS, {"stuck": phase}, {"words": {phase: "WARMING_UP"}}, {"extra": {"word": "PAUSED", "after": phase, "lasts": "30s"}},
-        {"flicker": {"word": phase, "after": "1s", "lasts": "60s"}}, {"lose_worker": {"after": "1s", "ends": "succeeded"}},
+        *JOBS, {"stuck": phase}, {"words": {phase: "WARMING_UP"}},
+        {"extra": {"word": "PAUSED", "after": phase, "lasts": "30s"}},
+        {"flicker": {"word": phase, "after": "1s", "lasts": "60s"}},
+        {"lose_worker": {"after": "1s", "ends": "succeeded"}},
     )  # fmt: skip
     does = st.sampled_from(["submit", "read", "file"])
     asked = st.builds(

@@ -183,9 +183,11 @@ class Client:
                 pause = max(pause, answer.retry_after or 0)
                 continue
             if 400 <= answer.status < 500:
-                return self.refused(order, answer)
+                self.refused(order, answer)
+                return
             if answer.status < 300 and (job := at(answer.tree, self.dialect.id)):
-                return self.accepted(order, str(job), answer.tree)
+                self.accepted(order, str(job), answer.tree)
+                return
             if not self.may_resend(order):
                 break
         order.state = "lost"
@@ -214,18 +216,20 @@ class Client:
         try:
             answer = self.send("GET", self.dialect.read.format(id=order.id))
         except WireError:
-            return self.wait(order)
+            self.wait(order)
+            return
         word = at(answer.tree, self.dialect.word)
         if answer.status == 429 or answer.status >= 500:
-            return self.wait(order, answer.retry_after)
-        if answer.status in (401, 402, 403):
-            return self.fail(order)
-        if answer.status >= 400 or (answer.tree is not None and not word):
-            return self.denied(order)
-        order.was_seen = order.was_seen or bool(word)
-        self.see(order, word, answer.tree)
-        if order.state == "open":
-            self.wait(order)
+            self.wait(order, answer.retry_after)
+        elif answer.status in (401, 402, 403):
+            self.fail(order)
+        elif answer.status >= 400 or (answer.tree is not None and not word):
+            self.denied(order)
+        else:
+            order.was_seen = order.was_seen or bool(word)
+            self.see(order, word, answer.tree)
+            if order.state == "open":
+                self.wait(order)
 
     def wait(self, order: Order, least: float | None = None) -> None:
         order.pause = min(SLOWEST, order.pause * 1.5)
@@ -236,13 +240,14 @@ class Client:
         """A fresh job may not be known yet; any other one is gone, and its callback is all that is left of it."""
         self.read_inbox()
         if order.is_over:
-            return None
+            return
         if not order.was_seen and self.wire.now() - order.since < FRESH:
-            return self.wait(order)
-        if self.was_told(order):
-            return self.fetch(order, at(order.told, self.dialect.url))
-        order.state = "gone"
-        self.wire.note("failed", job=order.id)
+            self.wait(order)
+        elif self.was_told(order):
+            self.fetch(order, at(order.told, self.dialect.url))
+        else:
+            order.state = "gone"
+            self.wire.note("failed", job=order.id)
 
     def was_told(self, order: Order) -> bool:
         """Whether a callback tells of success, for when the record cannot be read."""
@@ -283,7 +288,8 @@ class Client:
             if isinstance(url, str) and url:
                 status, data = self.download(url)
                 if status == 200 and self.is_whole(data):
-                    return self.keep(order, data)
+                    self.keep(order, data)
+                    return
             else:
                 status = 0
             self.wire.sleep(max(pause, order.barred - self.wire.now()))
@@ -359,8 +365,8 @@ class Client:
             order = next((one for one in self.orders if one.id == job), None)
             if order is None:
                 self.inbox.append(payload)
-            elif order.state == "open":
-                order.told = payload
+            elif order.state in ("open", "gone", "gave_up"):
+                order.told, order.state = payload, "open"
                 self.called(order, payload)
 
     def called(self, order: Order, payload: Any) -> None:

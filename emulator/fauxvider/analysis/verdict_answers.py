@@ -87,7 +87,7 @@ ANSWERS: tuple[Rule, ...] = (
         about="the client sent what the contract forbids",
         harm="it is refused here and there; where the provider takes it first, it fails after the wait",
         fix="check against the contract before sending; the near miss names the field and the nearest legal value",
-        source="users.md C11 (documentation, SDK and cloud disagree); runpod.md 5, onemin.md 5",
+        source="users.md C11 (documentation, SDK, dev server and cloud disagree)",
         find=_forbidden,
     ),
     Rule(
@@ -96,7 +96,7 @@ ANSWERS: tuple[Rule, ...] = (
         about="a job that did not succeed was handled as if it had",
         harm="the user is given nothing, or an error text, as the picture that was paid for",
         fix="branch on the terminal word: only the contract's success words carry an output",
-        source="runpod.md 11.7 (FAILED swallowed), 11.4; users.md C12: CopilotKit/aimock#170",
+        source="users.md C12: CopilotKit/aimock#170; dossiers, integrators: FAILED swallowed, `output` alone returned",
         find=_failure_for_success,
     ),
 )

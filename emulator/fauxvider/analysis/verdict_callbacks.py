@@ -142,7 +142,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="a callback was not answered in time, so it was sent again",
         harm="the first one may have been worked off all the same: a duplicate that the receiver made itself",
         fix="write the callback down, answer 200 at once, and do the work afterwards",
-        source="users.md C4: bettersg/checkMate#152, huggingface/dataset-viewer#2651; runpod.md 11.6",
+        source="users.md C4: bettersg/checkMate#152, huggingface/dataset-viewer#2651",
         find=_slow_answer,
     ),
     Rule(

@@ -135,7 +135,7 @@ FILES: tuple[Rule, ...] = (
         about="the client says that it saved a picture which it has not downloaded",
         harm="an empty link, or a link kept in place of the picture, is all that there is",
         fix="success is a downloaded file: check that the link is not empty, fetch it, and only then say so",
-        source="onemin.md 4 (SUCCESS with an empty temporaryUrl); users.md C7: TannerMidd/minimal-chat#15",
+        source="users.md C7: TannerMidd/minimal-chat#15; issue 3 (outputs: empty URL with success)",
         find=_saved_nothing,
     ),
     Rule(
@@ -153,7 +153,7 @@ FILES: tuple[Rule, ...] = (
         about="the API key was sent to a host that serves files",
         harm="the file host is somebody else's: it has the key now, in its logs too",
         fix="set the key per request to the API's origin, never as a default header of a shared session",
-        source="runflow.md 10 (the PUT goes without Authorization); users.md C7",
+        source="issue 3 (leaked the API key to the output host); design/reliability.md R17",
         find=_key_to_files,
     ),
     Rule(

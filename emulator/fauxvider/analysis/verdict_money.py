@@ -127,7 +127,7 @@ MONEY: tuple[Rule, ...] = (
         about="one idempotency key was sent with different requests",
         harm="the second request is refused, or is answered with the first one's job",
         fix="derive the key from the intent, not from the process or the user",
-        source="users.md C1: replicate/cog#905; runflow.md 8 (409 CONFLICT)",
+        source="users.md C1: replicate/cog#905 (idempotent create)",
         find=_key_reused,
     ),
     Rule(
@@ -136,7 +136,7 @@ MONEY: tuple[Rule, ...] = (
         about="a finished and charged job was cancelled, and its result was left",
         harm="the provider answers the cancel politely and refunds nothing: it is paid and thrown away",
         fix="read the state that the cancel's answer shows; if the job succeeded, fetch what was paid for",
-        source="users.md C10; runflow.md 5 (200 with the unchanged record after the end), runpod.md U10",
+        source="users.md C10 (the bill does not match); dossiers: a cancel after the end answers 200, unchanged",
         find=_cancelled_too_late,
     ),
     Rule(
@@ -154,7 +154,7 @@ MONEY: tuple[Rule, ...] = (
         about="the client first looked for the end when the provider had already dropped the record",
         harm="the result was charged and can no longer be had",
         fix="poll within the record's documented life (the contract's `keeps`), or take a callback",
-        source="users.md C8: runpod/runpod-python#56; C7 (three lifetimes in one product)",
+        source="users.md C8 (result record expired, 404 mid-poll), C7 (three lifetimes in one product)",
         find=_after_retention,
     ),
 )

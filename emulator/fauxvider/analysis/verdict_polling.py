@@ -188,7 +188,7 @@ POLLING: tuple[Rule, ...] = (
         about="a job was polled on and on after its end had been shown",
         harm="the loop never ends: it eats the quota, and what should come next never does",
         fix="leave the loop at every terminal word of the contract: failed, cancelled and timed out are ends too",
-        source="users.md C8: AIProxySwift PR #27 (failed never stops); runpod.md 11.1",
+        source="users.md C8: AIProxySwift PR #27 (failed never stops)",
         find=_polled_on,
     ),
     Rule(
@@ -197,7 +197,7 @@ POLLING: tuple[Rule, ...] = (
         about="a job that the provider says it does not know was polled on and on",
         harm="the record is gone and does not come back; a number in an error body is no job status",
         fix="look at the HTTP status before the body; after a short grace for a fresh job, take 404 as the end",
-        source="users.md C8: n8n-nodes-comfyui#16 (1,800 polls); runpod.md 11.1 (numeric status in the 404 body)",
+        source="users.md C8: n8n-nodes-comfyui#16 (a vanished job polled 1,800 times)",
         find=_polled_denied,
     ),
     Rule(
@@ -215,7 +215,7 @@ POLLING: tuple[Rule, ...] = (
         about="a throttled request was sent again and again at an even pace",
         harm="it keeps the quota used up, so that nothing gets through",
         fix="wait as long as Retry-After says, else twice as long each time, with a cap and some jitter",
-        source="users.md row 56: dotnet/dev-proxy#350; runpod.md 5 (the documentation asks for exponential back-off)",
+        source="users.md row 56: dotnet/dev-proxy#350, postmanlabs/httpbin#413 (real 429s)",
         find=_no_backoff,
     ),
     Rule(
@@ -224,7 +224,7 @@ POLLING: tuple[Rule, ...] = (
         about="a throttled request was sent again before the time that Retry-After gave",
         harm="it is refused again, and some providers lengthen the ban",
         fix="read Retry-After (seconds or a date) and wait at least that long",
-        source="users.md row 56: mimickerhq/mimicker PR #38; onemin.md 8 (clients that read it, clients that do not)",
+        source="users.md row 56: mimickerhq/mimicker PR #38 (Retry-After)",
         find=_ignored_retry_after,
     ),
     Rule(
@@ -242,7 +242,7 @@ POLLING: tuple[Rule, ...] = (
         about="the last thing shown was a status word that the contract does not have, and the client fell silent",
         harm="a word added by the provider ends in a job that hangs for ever, or in one that is taken for failed",
         fix="treat an unknown word as `still going on`, note it, and keep to the deadline",
-        source="users.md C8: BitMind-AI/bitmind-subnet PR #312; C11: runpod/docs#511",
+        source="users.md C8: BitMind-AI/bitmind-subnet PR #312; C11 (a documented word that never comes)",
         find=_unknown_word,
     ),
     Rule(
@@ -251,7 +251,7 @@ POLLING: tuple[Rule, ...] = (
         about="after its end had been shown, an older state was believed again",
         harm="a finished job hangs, or is delivered twice: states arrive out of order",
         fix="the first terminal state is final; never overwrite it with an open one",
-        source="users.md C5: google/go-github#2706, paypal/mirakl-hyperwallet-connector#35; C8: runpod-python#250",
+        source="users.md C5: google/go-github#2706, paypal/mirakl-hyperwallet-connector#35; C8 (status regresses)",
         find=_went_back,
     ),
 )

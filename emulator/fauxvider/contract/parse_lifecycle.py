@@ -114,14 +114,15 @@ def span_law(node: Node) -> Span:
 def _work_law(work: Node, spread: int) -> Span:
     base, step = (_powers(work.at(name)) for name in ("base", "per_step"))
     by_size = work.flag("megapixels")
+    first_base, first_step = base[0] // 1000, step[0] // 1000
     if by_size and len(step) > 1:
         raise work.at("megapixels").wrong("a list says already what a megapixel takes")
     is_plain = len(base) == len(step) == 1 and not any(micros % 1000 for micros in (*base, *step))
     return Span(
         "work",
         spread=spread,
-        base=base[0] // 1000,
-        per_step=step[0] // 1000,
+        base=first_base,
+        per_step=first_step,
         steps=work.template_at("steps"),
         strength=work.template_at("strength"),
         megapixels=by_size,

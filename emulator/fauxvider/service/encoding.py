@@ -28,12 +28,14 @@ def reply(
     more: Sequence[tuple[bytes, bytes]] = (),
 ) -> Reply:
     """Encode an answer. JSON unless the contract says text; no body at all without a template."""
-    if answer.body is None:
-        body, headers = b"", []
-    elif answer.is_text:
-        body, headers = text_of(answer.body(scope)).encode("utf-8", "replace"), [(b"content-type", b"text/plain")]
-    else:
-        body, headers = dump_json(answer.body(scope)), [_JSON]
+    headers: list[tuple[bytes, bytes]] = []
+    body = b""
+    if answer.body is not None and answer.is_text:
+        body = text_of(answer.body(scope)).encode("utf-8", "replace")
+        headers.append((b"content-type", b"text/plain"))
+    elif answer.body is not None:
+        body = dump_json(answer.body(scope))
+        headers.append(_JSON)
     if answer.headers:
         headers = _over(headers, header_pairs(answer.headers, scope))
     headers.extend(more)

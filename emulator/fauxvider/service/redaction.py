@@ -71,7 +71,9 @@ class Redactor:
 
     def headers(self, contract: Contract, request: Request) -> dict[str, str]:
         """Give the headers that an answer depends on, the first of each name."""
-        accepted = {one.header: one.scheme for one in contract.auth.accept}
+        accepted: dict[str, list[str]] = {}
+        for one in contract.auth.accept:
+            accepted.setdefault(one.header, []).append(one.scheme)
         intent = contract.idempotency.header.lower() if contract.idempotency else ""
         found: dict[str, str] = {}
         for raw, data in request.headers:
@@ -86,12 +88,15 @@ class Redactor:
                 found[name] = value
         return found
 
-    def _credentials(self, value: str, scheme: str) -> str:
-        head, _, secret = value.partition(" ") if scheme else ("", "", value)
-        if head.lower() != scheme.lower():
-            return self.key(value) if value else ""
-        stand_in = self.key(secret.strip()) if secret.strip() else ""
-        return f"{head} {stand_in}" if scheme else stand_in
+    def _credentials(self, value: str, schemes: Iterable[str]) -> str:
+        """Keep what is no secret of a header's value, as `checks.key_of` reads it."""
+        head, blank, secret = value.partition(" ")
+        for scheme in schemes:
+            if not scheme:
+                break
+            if head.lower() == scheme.lower():
+                return f"{head}{blank}{self.key(secret.strip()) if secret.strip() else ''}"
+        return self.key(value.strip()) if value.strip() else ""
 
     def body(self, contract: Contract, body: bytes) -> tuple[bytes, list[str]]:
         """Give a body without secrets, and what was taken out of it; all else stays as it was, byte for byte.
