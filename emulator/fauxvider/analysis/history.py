@@ -98,7 +98,7 @@ class History:
     def _place_files(self) -> None:
         """Give files to their jobs; a refused one may be known by its path alone."""
         for asked in self._files:
-            job = self._by_path.get(asked.path, "")
+            job = asked.job or self._by_path.get(asked.path, "")
             story = self.jobs.get(job) or self._story(asked)
             (self._strays if story is None else story.files).append(asked)
 
