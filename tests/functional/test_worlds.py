@@ -749,6 +749,20 @@ def test_a_forced_end_is_told_once(host: InProcess, hook: Hook) -> None:
     assert state(site) == "succeeded"
 
 
+def test_two_ends_at_one_moment_are_two(host: InProcess, hook: Hook) -> None:
+    """Failed, run again and done before time moves: the second end is charged and called for like any other."""
+    site = Site(host, "runpod", clock="manual")
+    job = submit(site, callback=True)
+    again = next(case for case in site.cases if case.operation.kind == "retry")
+    host.run(host.emulator.force(site.world.name, job, failure="handler_error"))
+    assert site.call(again).status == 200
+    host.run(host.emulator.force(site.world.name, job, failure=""))
+    host.run(site.world.advance(60_000))
+    assert [entry["state"] for entry in site.journal() if entry["kind"] == "ended"] == ["failed", "succeeded"]
+    assert len(_account(site)["charges"]) == 1
+    assert [json.loads(hit.body)["status"] for hit in hook.hits] == ["FAILED", "COMPLETED"]
+
+
 def test_uploads_are_kept_whole(host: InProcess) -> None:
     for provider in PROVIDERS:
         site = Site(host, provider)

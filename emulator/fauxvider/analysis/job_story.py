@@ -152,7 +152,7 @@ class JobStory:
     def is_known(self) -> bool:
         """Whether the client can know the job's name: from an answer, by a callback, or because it uses it."""
         is_used = bool(self.files) or any(asked.does != "submit" for asked in self.asks)
-        return self.is_named or is_used or any(tried.is_answered for tried in self.tries)
+        return self.is_named or is_used or any(tried.is_taken for tried in self.tries)
 
     @property
     def is_named(self) -> bool:

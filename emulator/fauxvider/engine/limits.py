@@ -49,7 +49,7 @@ def _sliding(limit: Limit, window: Window, now: int, count: int) -> Verdict:
     while times and times[0] <= oldest:
         times.popleft()
     if len(times) >= count:
-        free = times[0] + limit.window
+        free = (times[0] if times else now) + limit.window
         return Verdict(max(1, free - now), count, 0, free)
     times.append(now)
     return Verdict(0, count, count - len(times), times[0] + limit.window)

@@ -202,17 +202,16 @@ class Provider:
 
     async def schedule(self, record: Record) -> None:
         """Put a job's end on the agenda; a later change puts a new one, and the old one lapses."""
-        self.world.enter(self.life(record).ended, Due("ending", self.name, record.job.id))
+        life = self.life(record)
+        self.world.enter(life.ended, Due("ending", self.name, record.job.id, run=life.runs))
 
-    async def finish(self, job_id: str, moment: int) -> None:
-        """Do what the end of a job brings: the charge and the callback."""
+    async def finish(self, job_id: str, moment: int, *, run: int) -> None:
+        """Do what the end of a job's run brings: the charge and the callback."""
         record = await self.store.record(job_id)
         if record is None:
             return
         life = self.life(record)
-        if life.ended != moment or any(
-            delivery.automatic and delivery.created == moment for delivery in record.deliveries
-        ):
+        if (life.ended, life.runs) != (moment, run):
             return
         if self.settings.live is not None:
             self.settings.live.stop(self, job_id)  # a deadline ends a job that is still at work
@@ -252,16 +251,17 @@ class Provider:
 
     async def add_event(self, record: Record, event: Event) -> Record:
         """Add an event to a job, put its end on the agenda if that is a new one, and wake who waits for it."""
-        ended = self.life(record).ended
+        before = self.life(record)
         await self.store.add_event(record.job.id, event)
         fresh = await self.store.record(record.job.id)
         if fresh is None:
             raise UsageError(f"the job {record.job.id} has been dropped by the cap on kept jobs")
         if self.settings.live is not None:
             self.settings.live.heard(self, fresh, event)
-        if self.life(fresh).ended != ended:
+        life = self.life(fresh)
+        if (life.ended, life.runs) != (before.ended, before.runs):
             await self.schedule(fresh)
-            if self.life(fresh).ended <= self.clock.now():
+            if life.ended <= self.clock.now():
                 await self.world.settle_now()
         self.world.changed(self.name, record.job.id)
         return fresh

@@ -56,6 +56,7 @@ class Due(NamedTuple):
     job: str = ""
     delivery: str = ""
     future: asyncio.Future[int] | None = None
+    run: int = 0  # of the job: an end belongs to one run
 
 
 class World:
@@ -208,7 +209,7 @@ class World:
         while (taken := self._agenda.take(until)) is not None:
             moment, due = taken
             if due.kind == "ending":
-                await self.provider(due.provider).finish(due.job, moment)
+                await self.provider(due.provider).finish(due.job, moment, run=due.run)
             elif due.kind == "wait":
                 if due.future is not None and not due.future.done():
                     due.future.set_result(moment)

@@ -94,6 +94,13 @@ def test_fixed_is_a_tally_by_window(steps: list[int], span: int, count: int) -> 
 
 
 @pytest.mark.parametrize("kind", ["sliding", "fixed", "in_flight"])
+def test_a_limit_of_nothing_lets_nothing_through(kind: str) -> None:
+    rule, window = limit(kind), Window()
+    for now in (0, 5, 10_000, 10**9):
+        assert take(rule, window, now, count=0).wait > 0
+
+
+@pytest.mark.parametrize("kind", ["sliding", "fixed", "in_flight"])
 def test_callers_share_nothing(kind: str) -> None:
     rule, one, other = limit(kind), Window(), Window()
     assert take(rule, one, 0, count=1).wait == 0

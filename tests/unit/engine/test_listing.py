@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fauxvider.engine.listing import FilterError, cursor_text, parse_filter, read_cursor, sort_key
 
-FIXED = settings(derandomize=True, deadline=None, max_examples=500)
+FIXED = settings(derandomize=True, deadline=None, max_examples=300)
 
 ROW = {
     "status_code": "succeeded",

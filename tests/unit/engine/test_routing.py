@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fauxvider.contract.model import Operation
 from fauxvider.engine.routing import Router
 
-FIXED = settings(derandomize=True, deadline=None, max_examples=600)
+FIXED = settings(derandomize=True, deadline=None, max_examples=300)
 
 
 def operation(request: str, name: str = "") -> Operation:
