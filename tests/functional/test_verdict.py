@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -116,15 +116,13 @@ def _rules(provider: str) -> st.SearchStrategy[dict[str, Any]]:
 
 @st.composite
 def plays(draw: st.DrawFn) -> dict[str, Any]:
-    """A provider, a style, a seed, and what goes wrong: up to four rules, a receiver that is down, limits, readings."""
+    """A provider, a seed, and what goes wrong: up to four rules, a receiver that is down, limits, readings."""
     provider = draw(st.sampled_from(sorted(DIALECTS)))
-    style: Style = draw(st.sampled_from(["polling", "webhook", "hybrid"]))
     clock = draw(st.sampled_from(["manual", "manual", "stepping:200ms"]))
     limits = draw(st.sampled_from(["on", "on", "on", {"factor": "0.01"}]))
     poor = draw(st.sampled_from([{}, {}, {}, {"balances": "0.01"}]))
     return {
         "provider": provider,
-        "style": style,
         "rules": draw(st.lists(_rules(provider), max_size=4)),
         "world": {"seed": draw(st.integers(0, 2**32)), "clock": clock, "limits": limits, **poor},
         "down": draw(st.sampled_from([0, 0, 3, 60])),
@@ -133,15 +131,17 @@ def plays(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
-@given(plays())
-def test_careful_clients_are_left_in_peace(field: Field, given: dict[str, Any]) -> None:
+# 400 scenarios a style; `--hypothesis-profile=long` makes it 12,000, new ones each time.
+@pytest.mark.parametrize("style", get_args(Style))
+@settings(max_examples=4 * settings().max_examples)
+@given(given=plays())
+def test_careful_clients_are_left_in_peace(field: Field, style: Style, given: dict[str, Any]) -> None:
     provider = given["provider"]
     at = field.play(provider, scenario=scenario(provider, given["rules"]), **given["world"])
     default = at.world.provider(provider).contract.default_failure
     at.failures = [default if fails else "" for fails in given["failures"]]
     at.hook.down_until = at.now() + given["down"]
-    client = at.client(Client, given["style"])
+    client = at.client(Client, style)
     try:
         verdict = at.perform(client, [f"picture {number}" for number in range(given["orders"])], after=9 * DAY)
         assert verdict.is_clean, verdict_text(verdict)

@@ -90,8 +90,9 @@ def test_a_pointer_to_nothing_says_what_there_is() -> None:
 def test_everything_fits_100_columns(name: str) -> None:
     file = SAMPLE if name == "acme" else open_contract(name)
     pointers = ["", *{f"/{row.pointer.split('/')[1]}" for row in rule_rows(file)}]
-    wide = [line for pointer in pointers for line in explain(file, pointer).splitlines() if len(line) > 100]
-    assert wide == []
+    lines = [line for pointer in pointers for line in explain(file, pointer).splitlines()]
+    # a file's place is one word, as long as the folder that the contract is installed in
+    assert [line for line in lines if len(line) > 100 and " " in line.strip()] == []
 
 
 @pytest.mark.parametrize("name", ["acme", *fauxvider_contracts.provider_names()])

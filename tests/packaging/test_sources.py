@@ -1,0 +1,68 @@
+"""Rules for the sources that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fauxvider_contracts import provider_names
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = {"contracts": "fauxvider_contracts", "emulator": "fauxvider", "pytest_plugin": "pytest_fauxvider"}
+MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+# Names of the providers, their hosts and their words for things.
+NAMES = (*provider_names(), "1min", "run pod", "run flow", "aiRecord")
+
+
+def _named(source: str) -> list[str]:
+    """Give the lines of a module, docstrings too, that name a provider."""
+    return [line for line in source.splitlines() if any(name.lower() in line.lower() for name in NAMES)]
+
+
+def _modules(*folders: str) -> list[Any]:
+    """Give the modules below these folders as parameters."""
+    found = [path.relative_to(ROOT).as_posix() for path in MODULES]
+    return [pytest.param(ROOT / name, id=name) for name in found if name.partition("/")[0] in folders]
+
+
+@pytest.mark.parametrize("path", _modules("emulator", "pytest_plugin"))
+def test_no_shipped_module_names_a_provider(path: Path) -> None:
+    assert _named(path.read_text(encoding="utf-8")) == []
+
+
+def test_the_rule_would_notice() -> None:
+    for line in (
+        'if provider == "RunPod":',
+        "class Runflow:",
+        'host = "api.1min.ai"',
+        "# as runpod does",
+        '"""Of onemin."""',
+    ):
+        assert _named(line) == [line]
+
+
+@pytest.mark.parametrize(("folder", "package"), FOLDERS.items())
+def test_each_folder_holds_one_package_and_nothing_else(folder: str, package: str) -> None:
+    found = {path.name for path in (ROOT / folder).iterdir() if path.name != "__pycache__"}
+    assert found == {package}
+    assert (ROOT / folder / package / "__init__.py").is_file()
+    assert (ROOT / folder / package / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("path", _modules(*FOLDERS))
+def test_no_module_is_too_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", _modules(*FOLDERS))
+def test_every_module_has_the_house_s_manners(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    if len(tree.body) > 1:
+        assert ast.get_docstring(tree), "a module says what it is"
+        assert "from __future__ import annotations" in source
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.Assert), f"line {node.lineno}: an assert does not check arguments"
