@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fauxvider.errors import ContractError as ContractError
     from fauxvider.errors import FauxviderError as FauxviderError
     from fauxvider.errors import UsageError as UsageError
+    from fauxvider.local import LocalServer as LocalServer
     from fauxvider.receiver import Receiver as Receiver
     from fauxvider.server.egress import EgressPolicy as EgressPolicy
 
@@ -24,6 +25,7 @@ __all__ = [
     "ContractError",
     "EgressPolicy",
     "FauxviderError",
+    "LocalServer",
     "Receiver",
     "Server",
     "UsageError",
@@ -36,6 +38,7 @@ _HOMES = {
     "ContractError": "fauxvider.errors",
     "EgressPolicy": "fauxvider.server.egress",
     "FauxviderError": "fauxvider.errors",
+    "LocalServer": "fauxvider.local",
     "Receiver": "fauxvider.receiver",
     "Server": "fauxvider.embedded",
     "UsageError": "fauxvider.errors",

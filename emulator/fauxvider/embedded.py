@@ -22,12 +22,53 @@ from fauxvider.service.saving import capsule_bytes
 from fauxvider.service.world import WorldOptions
 from fauxvider.values import parse_span
 
-__all__ = ["Server", "WorldHandle"]
+__all__ = ["BaseServer", "Server", "WorldHandle"]
 
 T = TypeVar("T")
 
 
-class Server:
+class BaseServer:
+    """An emulator and its worlds; where its event loop runs is what the two servers differ in."""
+
+    def __init__(self, emulator: Emulator, defaults: dict[str, Any]) -> None:
+        self.emulator = emulator
+        self._record = bool(defaults.get("record", True))
+        self.emulator.defaults = self._options(defaults)
+        self.emulator.make_world(DEFAULT_WORLD, self.emulator.defaults)
+        self.app = ProviderApp(emulator)
+
+    def _options(self, given: dict[str, Any]) -> WorldOptions:
+        return read_options(given, self.emulator.default_contracts, defaults=self.emulator.defaults)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the emulator's event loop."""
+        raise NotImplementedError
+
+    @property
+    def default(self) -> WorldHandle:
+        return WorldHandle(self, DEFAULT_WORLD)
+
+    def base_url(self, provider: str) -> str:
+        """Give the provider's API address in the default world."""
+        return self.default.base_url(provider)
+
+    def world(self, **options: Any) -> WorldHandle:
+        """Make a world; options as `POST /worlds` takes them (name, seed, clock, now, step, readings, ...).
+
+        Without a seed it gets one of its own, so that no id of it is known in another world. It is recorded,
+        so that it can be saved, unless `record` is False.
+        """
+        name = options.get("name") or secrets.token_hex(16)
+        made = self._options({"seed": secrets.randbits(62), "record": self._record, **options})
+
+        async def make() -> None:
+            self.emulator.make_world(name, made)
+
+        self.call(make())
+        return WorldHandle(self, name)
+
+
+class Server(BaseServer):
     """All bundled providers (or those named) on a free port of the loopback interface.
 
         with Server() as server, server.world(clock="manual") as world:
@@ -54,17 +95,12 @@ class Server:
     ) -> None:
         """Make a server; `pipeline` really renders (docs/real-pipeline.md), and `warm` waits for its model."""
         self._warm = warm
-        self.emulator: Emulator = build_emulator(
+        emulator = build_emulator(
             providers=providers, files=contracts, egress=egress, pipeline=pipeline, metadata=metadata
         )
-        self._record = bool(defaults.get("record", True))
-        self.emulator.defaults = self._options(defaults)
-        self.emulator.make_world(DEFAULT_WORLD, self.emulator.defaults)
-        self._thread = ServerThread(ProviderApp(self.emulator), host=host, port=port, settings=settings)
+        super().__init__(emulator, defaults)
+        self._thread = ServerThread(self.app, host=host, port=port, settings=settings)
         self.emulator.settings.base_url = self._thread.urls.provider
-
-    def _options(self, given: dict[str, Any]) -> WorldOptions:
-        return read_options(given, self.emulator.default_contracts, defaults=self.emulator.defaults)
 
     def __enter__(self) -> Server:
         self.start()
@@ -102,34 +138,11 @@ class Server:
     def url(self) -> str:
         return self._thread.urls.provider
 
-    def base_url(self, provider: str) -> str:
-        """Give the provider's API address in the default world."""
-        return WorldHandle(self, DEFAULT_WORLD).base_url(provider)
-
-    @property
-    def default(self) -> WorldHandle:
-        return WorldHandle(self, DEFAULT_WORLD)
-
-    def world(self, **options: Any) -> WorldHandle:
-        """Make a world; options as `POST /worlds` takes them (name, seed, clock, now, step, readings, ...).
-
-        Without a seed it gets one of its own, so that no id of it is known in another world. It is recorded,
-        so that it can be saved, unless `record` is False.
-        """
-        name = options.get("name") or secrets.token_hex(16)
-        made = self._options({"seed": secrets.randbits(62), "record": self._record, **options})
-
-        async def make() -> None:
-            self.emulator.make_world(name, made)
-
-        self.call(make())
-        return WorldHandle(self, name)
-
 
 class WorldHandle:
     """One world of a running server. As a context manager it is dropped at the end."""
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: BaseServer, name: str) -> None:
         self._server = server
         self.name = name
 

@@ -16,11 +16,14 @@ from fauxvider.service.handle import handle
 from fauxvider.service.provider import Provider
 from fauxvider.service.wire import Reply, Request
 
-__all__ = ["ProviderApp"]
+__all__ = ["WORLD", "ProviderApp"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+# In an ASGI scope: the world that answers at the providers' own host names, where it is not the default one.
+WORLD = "fauxvider.world"
 
 _JSON = (b"content-type", b"application/json")
 
@@ -84,7 +87,7 @@ class ProviderApp:
             if name == b"host":
                 real = self._hosts.get(value.partition(b":")[0].lower())
                 if real is not None:
-                    found = self.emulator.world(DEFAULT_WORLD).provider(real[0])
+                    found = self.emulator.world(scope.get(WORLD, DEFAULT_WORLD)).provider(real[0])
                     return found, real[1], scope["path"], "real"
         return None
 

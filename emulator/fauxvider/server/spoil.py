@@ -1,7 +1,7 @@
 """Sending an answer that a scenario has spoiled: on the wire, under any HTTP parser.
 
-Without a wire of ours below (an application called in process) a cut connection is an exception, as it
-is for the client of a real one.
+Without a wire of ours below (an application called in process) a cut connection is a `WireCutError`, as
+it is an error for the client of a real one.
 """
 
 from __future__ import annotations
@@ -14,14 +14,29 @@ from typing import Any
 from fauxvider.server.wire import Wire
 from fauxvider.service.wire import Reply, WireFault
 
-__all__ = ["send_spoiled"]
+__all__ = ["IN_PROCESS", "WireCutError", "send_spoiled"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+# In an ASGI scope: the caller is in this process and knows `WireCutError`, so that nothing waits for real.
+IN_PROCESS = "fauxvider.in_process"
+
 _GARBAGE = b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03 this is not HTTP \x00\xff\r\n\r\n"
 _PIECES = 8
+_TOO_LONG = 100  # bytes that are announced and never come
+
+
+class WireCutError(ConnectionResetError):
+    """The connection that a scenario cut, where there is none: what came before that, and how it ended."""
+
+    def __init__(self, kind: str, status: int = 0, headers: list[tuple[bytes, bytes]] | None = None, body: bytes = b""):
+        super().__init__(f"the scenario cut the connection ({kind})")
+        self.kind = kind
+        self.status = status
+        self.headers = headers or []
+        self.body = body
 
 
 async def send_spoiled(scope: Message, receive: Receive, send: Send, reply: Reply, fault: WireFault) -> None:
@@ -29,6 +44,8 @@ async def send_spoiled(scope: Message, receive: Receive, send: Send, reply: Repl
     if fault.kind in _IN_HTTP:
         await _send(send, _IN_HTTP[fault.kind](reply))
         return
+    if IN_PROCESS in scope:
+        raise _cut(reply, fault)
     if fault.kind == "drip":
         await _drip(send, reply, fault.span / 1000)
         return
@@ -38,8 +55,20 @@ async def send_spoiled(scope: Message, receive: Receive, send: Send, reply: Repl
         return
     wire = scope.get("extensions", {}).get("fauxvider.wire")
     if wire is None:
-        raise ConnectionResetError(f"the scenario cut the connection ({fault.kind})")
+        raise _cut(reply, fault)
     _ON_THE_WIRE[fault.kind](wire, reply, fault)
+
+
+def _cut(reply: Reply, fault: WireFault) -> WireCutError:
+    length = _length(reply) + (_TOO_LONG if fault.kind == "length" else 0)
+    headers = [*reply.headers, (b"content-length", b"%d" % length)]
+    if fault.kind == "truncate":
+        return WireCutError("truncate", reply.status, headers, reply.body[: int(len(reply.body) * fault.share)])
+    if fault.kind in ("drip", "length"):
+        return WireCutError(fault.kind, reply.status, headers, reply.body)
+    if fault.kind == "half_close":
+        return WireCutError("half_close", reply.status, headers)
+    return WireCutError(fault.kind)
 
 
 def _length(reply: Reply) -> int:
@@ -96,7 +125,7 @@ def _truncate(wire: Wire, reply: Reply, fault: WireFault) -> None:
 
 
 def _wrong_length(wire: Wire, reply: Reply, _fault: WireFault) -> None:
-    wire.write_raw(_head(reply, length=_length(reply) + 100) + reply.body)
+    wire.write_raw(_head(reply, length=_length(reply) + _TOO_LONG) + reply.body)
     wire.close()
 
 
