@@ -10,6 +10,7 @@ from fauxvider import (
     ContractError,
     EgressPolicy,
     FauxviderError,
+    LocalServer,
     Receiver,
     Server,
     UsageError,
@@ -34,6 +35,15 @@ def steer() -> None:
             assert_type(world.deliveries(), list[dict[str, Any]])
             assert_type(world.ledger(), dict[str, Any])
             assert_type(world.force("job", failure="oom"), dict[str, Any])
+
+
+def without_sockets() -> None:
+    with LocalServer(providers=["acme"], deliver=lambda callback: 200 if callback.body else "reset") as server:
+        assert_type(server, LocalServer)
+        answer = server.request("POST", server.base_url("acme") + "/run", headers={"Authorization": "x"}, body=b"{}")
+        assert_type(answer.status, int)
+        assert_type(answer.header("content-type"), str | None)
+        assert_type(server.world(), WorldHandle)
 
 
 def receive(world: WorldHandle) -> None:
