@@ -1,0 +1,1 @@
+"""Checks on contracts from both sides: OpenAPI, differences, conformance of servers, recorded traffic."""
