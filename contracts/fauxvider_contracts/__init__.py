@@ -1,4 +1,4 @@
-"""The bundled contracts and the published schema of their language: data, and how to reach it."""
+"""The bundled contracts and scenarios, and the published schemas of their languages: data, and how to reach it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-__all__ = ["provider_names", "provider_path", "provider_text", "schema_text", "tour_text"]
+__all__ = [
+    "provider_names",
+    "provider_path",
+    "provider_text",
+    "scenario_names",
+    "scenario_path",
+    "scenario_text",
+    "schema_text",
+    "tour_text",
+]
 
 
 def schema_text(name: str = "contract-1") -> str:
@@ -16,11 +25,7 @@ def schema_text(name: str = "contract-1") -> str:
 
 def provider_names() -> tuple[str, ...]:
     """Name the bundled contracts, sorted."""
-    folder = files(__name__) / "providers"
-    if not folder.is_dir():
-        return ()
-    names = (entry.name for entry in folder.iterdir())
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+    return _names("providers")
 
 
 def provider_text(name: str) -> str:
@@ -34,11 +39,35 @@ def provider_path(name: str) -> Path:
         return path
 
 
+def scenario_names() -> tuple[str, ...]:
+    """Name the bundled scenarios, sorted."""
+    return _names("scenarios")
+
+
+def scenario_text(name: str) -> str:
+    """Give the text of a bundled scenario. Raises LookupError if there is none of that name."""
+    return _found("scenarios", f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def scenario_path(name: str) -> Path:
+    """Give the file of a bundled scenario. Raises LookupError if there is none of that name."""
+    with as_file(_found("scenarios", f"{name}.yaml")) as path:
+        return path
+
+
+def _names(folder: str) -> tuple[str, ...]:
+    place = files(__name__) / folder
+    if not place.is_dir():
+        return ()
+    names = (entry.name for entry in place.iterdir())
+    return tuple(sorted(name.partition(".")[0] for name in names if name.endswith((".yaml", ".json"))))
+
+
 def _found(folder: str, name: str) -> Traversable:
     entry = files(__name__) / folder / name
     # A name comes from a command line: it names an entry, it never leads out of the folder.
     if "/" in name or "\\" in name or not entry.is_file():
-        raise LookupError(f"there is no {folder}/{name}; bundled: {', '.join(provider_names())}")
+        raise LookupError(f"there is no {folder}/{name}; bundled: {', '.join(_names(folder))}")
     return entry
 
 

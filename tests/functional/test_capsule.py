@@ -20,6 +20,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+import fauxvider_contracts
 from fauxvider import Server, UsageError, WorldHandle
 from fauxvider.capsule import Capsule, Rerun, read_capsule, replay, reproduce_text, save_capsule
 from fauxvider.gate import dump_json
@@ -33,7 +34,7 @@ from support.playing import Field
 from support.receiver import Receiver
 
 ACME = Path(__file__).parent.parent / "data" / "acme.yaml"
-SCENARIOS = Path(__file__).parents[2] / "fixtures" / "scenarios"
+SCENARIOS = Path(fauxvider_contracts.__file__).parent / "scenarios"
 KEY = "canary-key-5b0f3a7c91d24e68a0b7"
 RULES: list[dict[str, Any]] = [
     {"on": "request", "when": {"does": "submit", "nth": 2}, "do": {"lose": "reset"}},

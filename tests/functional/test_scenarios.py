@@ -13,6 +13,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+import fauxvider_contracts
 from fauxvider.analysis.verdict import RULES, Verdict, verdict_text
 from fauxvider.cli.check import check
 from fauxvider.scenario.faults import FAULTS
@@ -21,7 +22,7 @@ from support.clients import Style
 from support.playing import Field, Play
 from support.scenario_clients import client_named
 
-ROOT = Path(__file__).parents[2] / "fixtures" / "scenarios"
+ROOT = Path(fauxvider_contracts.__file__).parent / "scenarios"
 FILES = sorted(ROOT.glob("*.yaml"))
 SCENARIOS = {path.stem: read_scenario(path) for path in FILES}
 CATCHES: dict[str, dict[str, Any]] = yaml.safe_load(
