@@ -84,6 +84,11 @@ class Served:
         found = re.search(r"VmRSS:\s+(\d+) kB", text)
         return int(found[1]) if found else 0
 
+    def cpu_s(self) -> float:
+        """Give the processor time that the server has used: what a busy machine does not change."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(10)
@@ -103,6 +108,14 @@ def load(port: int, requests: list[str], **options: Any) -> dict[str, float]:
     )
     result: dict[str, float] = json.loads(done.stdout)
     return result
+
+
+def cost(server: Served, request: str, seconds: float) -> dict[str, float]:
+    """Load a server; add what a request cost it in processor time, us."""
+    before = server.cpu_s()
+    found = load(server.port, [request], seconds=seconds)
+    found["cpu_us"] = (server.cpu_s() - before) / max(1, found["done"]) * 1e6
+    return found
 
 
 def http(method: str, path: str, body: str = "") -> str:
@@ -158,6 +171,9 @@ class Emulated:
             return found
 
 
+Pair = tuple[dict[str, float], dict[str, float]]
+
+
 def measure(rounds: int, seconds: float) -> dict[str, Any]:
     bare_port = free_port()
     bare = Served([sys.executable, str(HERE / "bare.py"), str(bare_port)], bare_port, "/v2/x/status/y")
@@ -172,15 +188,15 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
             "poll": (http("GET", "/v2/x/status/y"), http("GET", f"{emulated.base}/status/{job}")),
             "download": (http("GET", "/images/a/output.jpeg"), http("GET", picture)),
         }
-        rates: dict[str, list[tuple[float, float]]] = {name: [] for name in pairs}
+        rates: dict[str, list[Pair]] = {name: [] for name in pairs}
         for number in range(rounds):
             for name, (one, other) in pairs.items():
                 print(f"\rround {number + 1}/{rounds} {name:<9}", end="", file=sys.stderr, flush=True)
-                first = load(bare_port, [one], seconds=seconds)
-                second = load(emulated.served.port, [other], seconds=seconds)
+                first = cost(bare, one, seconds)
+                second = cost(emulated.served, other, seconds)
                 if first["bad"] or second["bad"]:
                     raise SystemExit(f"{name}: answers other than 2xx: {first} {second}")
-                rates[name].append((first["rate"], second["rate"]))
+                rates[name].append((first, second))
         print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
         result = {name: _ratio(found) for name, found in rates.items()}
         result["memory"] = _memory(emulated)
@@ -196,11 +212,13 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
         bare.stop()
 
 
-def _ratio(found: list[tuple[float, float]]) -> dict[str, float]:
+def _ratio(found: list[Pair]) -> dict[str, float]:
     return {
-        "bare_per_s": statistics.median(one for one, _ in found),
-        "emulator_per_s": statistics.median(other for _, other in found),
-        "ratio": statistics.median(other / one for one, other in found),
+        "bare_per_s": statistics.median(one["rate"] for one, _ in found),
+        "emulator_per_s": statistics.median(other["rate"] for _, other in found),
+        "ratio": statistics.median(other["rate"] / one["rate"] for one, other in found),
+        "bare_cpu_us": statistics.median(one["cpu_us"] for one, _ in found),
+        "emulator_cpu_us": statistics.median(other["cpu_us"] for _, other in found),
     }
 
 
@@ -226,10 +244,12 @@ def _polls(emulated: Emulated, job: str, polls: int = 100_000) -> dict[str, floa
 def show(result: dict[str, Any]) -> None:
     cores = os.cpu_count()
     print(f"machine  {platform.machine()}, {cores} cores, Python {platform.python_version()}, {platform.system()}")
-    print(f"{'':<10}{'bare req/s':>12}{'emulator req/s':>16}{'ratio':>8}{'goal':>8}")
+    print(f"{'':<10}{'bare req/s':>12}{'emulator req/s':>16}{'ratio':>8}{'goal':>8}{'CPU us/request':>19}")
     for name, goal in GOALS.items():
         row = result[name]
-        print(f"{name:<10}{row['bare_per_s']:>12,.0f}{row['emulator_per_s']:>16,.0f}{row['ratio']:>8.2f}{goal:>8.1f}")
+        spent = f"{row['bare_cpu_us']:.0f} / {row['emulator_cpu_us']:.0f}"
+        rates = f"{row['bare_per_s']:>12,.0f}{row['emulator_per_s']:>16,.0f}"
+        print(f"{name:<10}{rates}{row['ratio']:>8.2f}{goal:>8.1f}{spent:>19}")
     start, memory, polls = result["start"], result["memory"], result["polls"]
     print(
         f"start     bare {start['bare_s']:.2f} s, emulator {start['emulator_s']:.2f} s, "

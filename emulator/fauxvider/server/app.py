@@ -11,6 +11,7 @@ from typing import Any
 
 from fauxvider.gate import dump_json
 from fauxvider.server.spoil import send_spoiled
+from fauxvider.server.wire import RESPOND
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.handle import handle
 from fauxvider.service.provider import Provider
@@ -42,7 +43,7 @@ class ProviderApp:
         place = self._place(scope)
         if isinstance(place, Reply):
             await _read(receive, 0)
-            await _send(send, place)
+            await _send(scope, send, place)
             return
         provider, origin, path, site = place
         body, is_over = await _read(receive, provider.compiled.max_body)
@@ -60,7 +61,7 @@ class ProviderApp:
         )
         reply = await handle(provider, request)
         if reply.wire is None:
-            await _send(send, reply)
+            await _send(scope, send, reply)
         else:
             await send_spoiled(scope, receive, send, reply, reply.wire)
 
@@ -119,9 +120,14 @@ async def _read(receive: Receive, limit: int) -> tuple[bytes, bool]:
     return b"".join(parts), is_over
 
 
-async def _send(send: Send, reply: Reply) -> None:
+async def _send(scope: Message, send: Send, reply: Reply) -> None:
     length = len(reply.body) if reply.length is None else reply.length
     headers = [*reply.headers, (b"content-length", b"%d" % length)]
+    extensions = scope.get("extensions")
+    if extensions is not None and (respond := extensions.get(RESPOND)) is not None:
+        body = b"" if scope["method"] == "HEAD" else reply.body
+        if respond(reply.status, headers, body):
+            return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 

@@ -341,17 +341,17 @@ class ServerThread:
         return self.urls
 
     def call(self, coroutine: Coroutine[Any, Any, T], *, timeout_s: float | None = None) -> T:
-        """Run a coroutine on the server's loop and wait for what it gives."""
+        """Run a coroutine on the server's loop and wait for what it gives; `begin` does not wait."""
+        return self.begin(coroutine).result(timeout_s)
+
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         if self._task is None:
             coroutine.close()
             raise UsageError("the server has not been started")
-        return asyncio.run_coroutine_threadsafe(coroutine, self._task.get_loop()).result(timeout_s)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._task.get_loop())
 
     def stop(self) -> None:
-        """End every connection, free the ports, join the thread; raises what ended the server before its time.
-
-        May be called more than once.
-        """
+        """End it all, freeing the ports; raises what ended the server too early. May be called more than once."""
         self._halt()
         if self._started.done() and self._ended.done():
             self._ended.result()

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
     from uvicorn.server import ServerState
 
-__all__ = ["EXTENSION", "Guard", "Wire", "WireSettings", "protocol_class"]
+__all__ = ["EXTENSION", "RESPOND", "Guard", "Wire", "WireSettings", "protocol_class"]
 
 EXTENSION = "fauxvider.wire"
+# Under this, where the protocol has one: a callable (status, headers, body) that writes a whole answer.
+RESPOND = "fauxvider.respond"
 
 
 @dataclass(frozen=True, slots=True)

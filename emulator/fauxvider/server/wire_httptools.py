@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from collections.abc import Sequence
+from typing import Any
 
-from fauxvider.server.wire import Guard
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from fauxvider.server.wire import RESPOND, Guard
 
 __all__ = ["GuardedHttpTools"]
+
+_JOINED = 16_384  # bytes of a body that are cheaper to copy than to write by themselves
 
 
 class GuardedHttpTools(Guard, HttpToolsProtocol):
     """uvicorn's httptools protocol behind the guard."""
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions
+    def on_headers_complete(self) -> None:
+        before = self.cycle
+        super().on_headers_complete()
+        if self.cycle is not before:
+            self.scope["extensions"] = {**self._extensions, RESPOND: _Respond(self.cycle)}
 
     def on_response_complete(self) -> None:
         self.note_answer()
@@ -26,3 +33,37 @@ class GuardedHttpTools(Guard, HttpToolsProtocol):
             if not self.transport.is_closing():
                 self.flow.resume_reading()
         self.end_if_refused()
+
+
+class _Respond:
+    """Writes a whole answer at once: one message and one write where ASGI has two of each."""
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: Any) -> None:
+        self._cycle = cycle
+
+    def __call__(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Answer, or give False where the ordinary way must be taken (and an odd header is refused).
+
+        `headers` hold the content-length; `body` is empty where none is sent.
+        """
+        cycle = self._cycle
+        if cycle.response_started or cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
+            return False
+        lines = [STATUS_LINE[status]] if status in STATUS_LINE else [b"HTTP/1.1 %d \r\n" % status]
+        for name, value in (*cycle.default_headers, *headers):
+            if b"\n" in value or b"\r" in value or b"\0" in value or name == b"connection":
+                return False
+            lines += (name, b": ", value, b"\r\n")
+        lines.append(b"\r\n")
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        if len(body) <= _JOINED:
+            lines.append(body)
+            cycle.transport.write(b"".join(lines))
+        else:
+            cycle.transport.writelines([b"".join(lines), body])
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
