@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import secrets
 from collections.abc import Coroutine, Iterable
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -42,6 +43,10 @@ class BaseServer:
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the emulator's event loop."""
+        raise NotImplementedError
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin a coroutine on the emulator's event loop, for a caller whose own loop must go on."""
         raise NotImplementedError
 
     @property
@@ -133,6 +138,9 @@ class Server(BaseServer):
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the server's event loop."""
         return self._thread.call(work)
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return self._thread.begin(work)
 
     @property
     def url(self) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -259,9 +259,23 @@ class LocalServer(BaseServer):
             raise UsageError("the server has been closed")
         if not _is_in_a_loop():
             return self._call(work)
+        return self._second().submit(self._call, work).result()
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin a coroutine; in a thread whose own event loop is running it goes on in a second thread."""
+        if _is_in_a_loop():
+            return self._second().submit(self._call, work)
+        done: Future[T] = Future()
+        try:
+            done.set_result(self.call(work))
+        except Exception as error:  # noqa: BLE001 - handed to who asks for the result
+            done.set_exception(error)
+        return done
+
+    def _second(self) -> ThreadPoolExecutor:
         if self._helper is None:
             self._helper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fauxvider-local")
-        return self._helper.submit(self._call, work).result()
+        return self._helper
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         if self.deliver is None:

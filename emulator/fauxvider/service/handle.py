@@ -76,6 +76,7 @@ async def handle(provider: Provider, request: Request) -> Reply:
             reply.intent, reply.fingerprint, reply.shown_cost, leaks, names_of(faults) if faults else "",
         ),
     )  # fmt: skip
+    world.answered += 1
     if reply.cause and filed is None:
         world.refused.append((provider.name, request.origin, request.method, request.path, request.body[:_MAX_KEPT]))
     return reply

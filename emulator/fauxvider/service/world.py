@@ -81,7 +81,9 @@ class World:
         self.journal = Journal()
         self.scripted = Scripted(options.scenario, self) if options.scenario.rules else None
         self.salt = name.encode()[:64] or b"-"
-        self.requests = 0
+        self.requests = 0  # that have come
+        self.answered = 0  # of them
+        self.attempting = 0  # callbacks that are on their way to a receiver
         self.refused: deque[tuple[str, str, str, str, bytes]] = deque(maxlen=MAX_REFUSED)
         self.closed = False
         self.prints: Mapping[str, str] = {}  # of secrets that stand in for others (a replay)
@@ -113,6 +115,11 @@ class World:
         return known
 
     @property
+    def held(self) -> int:
+        """Count the requests that wait for a moment or for a change of their job."""
+        return sum(len(futures) for futures in self._waiting.values())
+
+    @property
     def used_providers(self) -> Mapping[str, Provider]:
         return self._providers
 
@@ -121,6 +128,10 @@ class World:
         self._agenda.enter(moment, due)
         if not self.clock.is_virtual:
             self._arm()
+
+    def next_due(self) -> int | None:
+        """Give the moment of what falls due next, None if nothing does."""
+        return self._agenda.next_due()
 
     async def arrive(self, mark: str = "") -> int:
         """Begin a provider request: move a stepping clock, settle what is due, give the moment.
@@ -226,10 +237,14 @@ class World:
         provider = self.provider(due.provider)
         if self.tape is not None and not self.clock.is_virtual:
             await self.turn(f"{due.kind} {due.provider}/{due.delivery}")
-        if due.kind == "again":
-            await provider.again(due.job, due.delivery, moment)
-        else:
-            await provider.attempt(due.job, due.delivery, moment)
+        self.attempting += 1
+        try:
+            if due.kind == "again":
+                await provider.again(due.job, due.delivery, moment)
+            else:
+                await provider.attempt(due.job, due.delivery, moment)
+        finally:
+            self.attempting -= 1
 
     async def wait(self, until: int, *, provider: str, job: str) -> int:
         """Wait for `until` or a change of the job; give the moment that came first.
