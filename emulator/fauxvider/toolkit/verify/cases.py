@@ -1,0 +1,15 @@
+"""All cases of a contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fauxvider.toolkit.verify.case import Case
+from fauxvider.toolkit.verify.cases_requests import request_cases
+from fauxvider.toolkit.verify.session import Session
+
+__all__ = ["all_cases"]
+
+
+def all_cases(session: Session) -> Iterator[Case]:
+    yield from request_cases(session)

@@ -1,0 +1,77 @@
+"""A fauxvider control plane, asked over HTTP: worlds of one's own, their clocks, their jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from fauxvider.errors import UsageError
+from fauxvider.toolkit.verify.client import Client
+from fauxvider.toolkit.verify.wants import decoded
+
+__all__ = ["Control", "World"]
+
+
+class Control:
+    """The control plane at an address. Raises UsageError when it does not know the token or the question."""
+
+    def __init__(self, client: Client, url: str, token: str) -> None:
+        self._client = client
+        self._url = url.rstrip("/")
+        self._token = token
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        headers = {"authorization": f"Bearer {self._token}"}
+        data = b""
+        if body is not None:
+            headers["content-type"] = "application/json"
+            data = json.dumps(body).encode()
+        answer = self._client.send(method, self._url + path, headers=headers, body=data)
+        tree, problem = decoded(answer.body) if answer.body else ({}, "")
+        if answer.status not in (200, 201, 204) or problem:
+            said = tree.get("error") if isinstance(tree, dict) else None
+            raise UsageError(f"the control plane answers {answer.status}: {said or problem or 'nothing'}")
+        return tree
+
+    def world(self, provider: str, **options: Any) -> World:
+        """Make a world; it moves by a millisecond a request, so that held calls end."""
+        made = self.ask("POST", "/worlds", {"clock": "stepping:1ms", "record": False, **options})
+        found = made.get("providers", {}).get(provider) if isinstance(made, dict) else None
+        if not isinstance(found, dict):
+            raise UsageError(f"the server behind the control plane does not serve {provider!r}")
+        return World(self, str(made["world"]), str(found["base_url"]))
+
+
+class World:
+    """One world: where the provider answers, and its clock."""
+
+    def __init__(self, control: Control, name: str, base_url: str) -> None:
+        self._control = control
+        self.name = name
+        self.base_url = base_url
+
+    def _path(self, tail: str = "") -> str:
+        return f"/worlds/{quote(self.name, safe='')}{tail}"
+
+    def now(self) -> int:
+        return int(self._control.ask("GET", self._path("/clock"))["now"])
+
+    def advance(self, ms: int) -> None:
+        if ms > 0:
+            self._control.ask("POST", self._path("/clock/advance"), {"by": f"{ms}ms"})
+
+    def advance_to(self, moment: int) -> None:
+        self.advance(moment - self.now())
+
+    def force(self, job: str, failure: str = "") -> None:
+        path = self._path(f"/jobs/{quote(job, safe='')}/force")
+        self._control.ask("POST", path, {"failure": failure} if failure else {})
+
+    def job(self, job: str) -> Mapping[str, Any]:
+        found = self._control.ask("GET", self._path(f"/jobs/{quote(job, safe='')}"))
+        return found if isinstance(found, dict) else {}
+
+    def drop(self) -> None:
+        self._control.ask("DELETE", self._path())

@@ -1,0 +1,274 @@
+"""The names that templates see, as far as somebody outside the server can know them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from fauxvider.contract.causes import FALLBACKS
+from fauxvider.contract.model import Contract, Model, Operation, State, Url
+from fauxvider.engine.facts import Shape
+from fauxvider.engine.outputs import MEDIA_TYPES
+from fauxvider.toolkit.verify.templates import TemplateReader
+from fauxvider.toolkit.verify.wants import ANY, Anything, Exactly, Like, Maybe, Repeated, Want, pattern_of
+
+__all__ = ["Names", "Run", "face_rule", "id_pattern"]
+
+MOMENT = Like("integer", says="a moment")
+_COUNT = Like("integer", says="a count")
+_UUID = "[0-9a-f]{{8}}-[0-9a-f]{{4}}-{}[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}"
+_CLASSES = {"alnum": "[a-z0-9]", "upper": "[A-Z0-9]", "hex": "[0-9a-f]", "digits": "[0-9]"}
+
+
+@dataclass(slots=True)
+class Run:
+    """One job that was submitted: what was asked for, and what has been learnt of it."""
+
+    operation: Operation
+    model: Model
+    body: Any
+    given: Any  # the model input as sent
+    param: Any  # with the schema's defaults
+    shape: Shape | None = None
+    price: Decimal | None = None
+    id: str = ""
+    failure: str = ""
+    has_started: bool | None = None  # None: nobody outside can tell
+    origin_state: str = ""
+    word: str = ""  # last seen
+    reason: str = ""
+    captured: dict[str, Any] = field(default_factory=dict)
+
+
+def id_pattern(tokens: tuple[str | tuple[str, str], ...]) -> str:
+    """Give the regular expression of a minted value."""
+    parts = []
+    for token in tokens:
+        if isinstance(token, str):
+            parts.append(re.escape(token))
+        elif token[0] in ("uuid4", "uuid7"):
+            parts.append(_UUID.format(token[0][-1]))
+        elif token[0] == "pick":
+            parts.append(f"(?:{'|'.join(map(re.escape, token[1].split('|')))})")
+        else:
+            parts.append(f"{_CLASSES[token[0]]}{{{token[1]}}}")
+    return "".join(parts)
+
+
+class _Mints(Mapping[str, Any]):
+    """`{mint.NAME}`: the look of a minted value."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._ids = contract.ids
+
+    def __getitem__(self, name: str) -> Like:
+        kind = self._ids[name]
+        return Like("text", id_pattern(kind.tokens), says=f"the id {name}", rule=f"/ids/{name}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+class Names:
+    """Makes the scopes of one contract's templates."""
+
+    def __init__(self, contract: Contract, tree: Mapping[str, Any]) -> None:
+        self.contract = contract
+        self.tree = tree
+        self.reader = TemplateReader(tree.get("views", {}))
+        self.mint = _Mints(contract)
+
+    # --- what any request has
+
+    def request(self, *, params: Mapping[str, str], query: Mapping[str, str], headers: Mapping[str, str],
+                body: Any = None, given: Any = None, param: Any = None, model: Model | None = None) -> dict[str, Any]:  # fmt: skip
+        number = Like("number")
+        return {
+            "path": params,
+            "query": query,
+            "header": {name.lower(): value for name, value in headers.items()},
+            "body": body,
+            "input": given,
+            "param": param if param is not None else given,
+            "model": self.model(model) if model else None,
+            "models": Repeated(Anything()),
+            "key": {"name": Like("text")},
+            "account": {name: number for name in ("balance", "used", "used_before")} | {"unit": self.contract.account.unit},
+            "states": [{"word": state.word, "is_terminal": state.is_terminal} for state in self.contract.states.values()],
+            "mint": self.mint,
+            "now": MOMENT,
+        }  # fmt: skip
+
+    def model(self, model: Model) -> dict[str, Any]:
+        at = f"/models/{model.name}"
+        return {
+            "name": model.name,
+            "key": Exactly(list(model.key), f"{at}/key"),
+            "status": Exactly("active" if model.active else "inactive", f"{at}/status"),
+            "facts": Exactly(model.facts, f"{at}/facts"),
+        }
+
+    # --- a job
+
+    def job(self, scope: dict[str, Any], run: Run, state: State, *, is_over: bool | None = None) -> dict[str, Any]:
+        """Give the scope with the names of a job that is in a state."""
+        is_over = state.is_terminal if is_over is None else is_over
+        contract, model = self.contract, run.model
+        started = self._has_started(run, state)
+        is_charged = is_over and state.canonical in contract.account.charge
+        ran = _when(MOMENT, started)
+        own: dict[str, Any] = {
+            "id": self._job_id(run),
+            "number": _COUNT,
+            "status": Exactly(state.word, f"/lifecycle/states/{state.word}"),
+            "state": state.canonical,
+            "accepted": MOMENT,
+            "started": ran,
+            "ended": MOMENT if is_over else None,
+            "queued_ms": _when(_COUNT, started),
+            "run_ms": _when(_COUNT, started) if is_over else None,
+            "total_ms": _COUNT if is_over else None,
+            "cost": self._cost(run) if is_charged else None,
+            "seed": self._seed(run),
+            "retries": None,
+            "progress": Like("number"),
+            "origin_state": run.origin_state or Like("text"),
+            "failure": {},
+            "result": None,
+        }
+        names = {
+            **scope,
+            "body": run.body,
+            "input": run.given,
+            "param": run.param,
+            "model": self.model(model),
+            "job": own,
+            "outputs": [],
+            "output": None,
+        }
+        is_success = is_over and state.canonical == "succeeded"
+        if is_success:
+            names["outputs"] = self._outputs(run, names)
+            names["output"] = next(iter(names["outputs"]), None)
+        if is_over and run.failure:
+            own["failure"] = self._failure(run.failure, names)
+        if is_success:
+            own["result"] = self.reader.want(
+                self.tree["models"][model.name]["output"]["result"], f"/models/{model.name}/output/result", names
+            )
+        return names
+
+    def _job_id(self, run: Run) -> Want:
+        rule = f"/ids/{run.operation.id}"
+        if run.id:
+            return Exactly(run.id, rule)
+        pattern = id_pattern(self.contract.ids[run.operation.id].tokens)
+        return Like("text", pattern, f"the id {run.operation.id}", rule, capture="job.id")
+
+    def _has_started(self, run: Run, state: State) -> bool | None:
+        if state.canonical == "queued":
+            return False
+        if state.canonical in ("running", "succeeded"):
+            return True
+        if run.failure:
+            return self.contract.failures[run.failure].after == "running"
+        return run.has_started
+
+    def _cost(self, run: Run) -> Want:
+        rule = f"/models/{run.model.name}/cost"
+        if run.price is None or run.model.cost.kind == "per_second":
+            return Like("number", says="a price", rule=rule)
+        return Exactly(run.price, rule)
+
+    def _seed(self, run: Run) -> Want:
+        given = run.param.get("seed") if isinstance(run.param, Mapping) else None
+        rule = f"/models/{run.model.name}/picture"
+        if run.model.picture.seed is not None and type(given) is int and given >= 0:
+            return Exactly(given, rule)
+        return Like("integer", says="a seed", rule=rule)
+
+    def _failure(self, name: str, names: Mapping[str, Any]) -> dict[str, Any]:
+        raw = self.tree["lifecycle"]["failures"][name].get("values", {})
+        scope = {**names, "issue": {"text": Like("text")}}
+        at = f"/lifecycle/failures/{name}/values"
+        return {key: self.reader.want(one, f"{at}/{key}", scope) for key, one in raw.items()}
+
+    # --- pictures and their addresses
+
+    def _outputs(self, run: Run, names: Mapping[str, Any]) -> list[dict[str, Any]]:
+        shape, output = run.shape, run.model.output
+        if shape is None:
+            return []
+        rule = f"/models/{run.model.name}/output"
+        url = next((one for one in self.contract.urls.values() if one.serves == "output"), None)
+        made = []
+        for number in range(1, shape.count + 1):
+            ext = output.ext.get(shape.format, shape.format)
+            file = {
+                "token": Like("text", "[A-Za-z0-9_-]{8,}", says="a token"),
+                "number": number,
+                "ext": Exactly(ext, f"{rule}/format"),
+            }
+            scope = {**names, "file": file}
+            key = self._file_key(url, scope) if url else None
+            file["key"] = key or ANY
+            made.append({
+                "number": number,
+                "url": self.url(url, scope, f"output.{number}") if url else None,
+                "key": key,
+                "width": Exactly(shape.width, f"{rule}/size"),
+                "height": Exactly(shape.height, f"{rule}/size"),
+                "format": Exactly(shape.format, f"{rule}/format"),
+                "ext": Exactly(ext, f"{rule}/ext"),
+                "media_type": Exactly(MEDIA_TYPES[shape.format], f"{rule}/format"),
+                "bytes": _COUNT,
+            })  # fmt: skip
+        return made
+
+    def _file_key(self, url: Url, names: Mapping[str, Any]) -> Want | None:
+        raw = self.tree["urls"][url.name].get("key")
+        if raw is None:
+            return None
+        return self.reader.want(raw, f"/urls/{url.name}/key", names)
+
+    def url(self, url: Url, names: Mapping[str, Any], capture: str, *, is_bare: bool = False) -> Want:
+        """Give the look of an address: any host, the path as the contract builds it, a query if it is signed."""
+        at = f"/urls/{url.name}"
+        path = self.reader.want(self.tree["urls"][url.name]["path"], f"{at}/path", names)
+        found = pattern_of(path)
+        tail = r"\?[^#]+" if url.signer == "sigv4" and not is_bare else ""
+        pattern = rf"https?://[^/?#\s]+(?:/[^?#\s]*?)?{found[0] if found else '/[^?#]*'}{tail}"
+        return Like("text", pattern, f"an address as {at} builds it", f"{at}/path", capture=capture)
+
+    # --- refusals
+
+    def error(self, cause: str, names: dict[str, Any], *, values: Mapping[str, Any] | None = None, at: str = "") -> dict[str, Any]:  # noqa: E501
+        """Give the scope of an error's envelope: each value with its own place."""
+        rule = f"/errors/{face_rule(cause, self.tree['errors'])}"
+        raw = self.tree[rule.split("/")[1]][rule.split("/")[2]]
+        scope = {**names, "error": {"status": Exactly(raw["status"], f"{rule}/status")}}
+        own = {key: self.reader.want(one, f"{rule}/values/{key}", scope) for key, one in raw.get("values", {}).items()}
+        own |= {key: self.reader.want(one, f"{at}/values/{key}", scope) for key, one in (values or {}).items()}
+        scope["error"] = {**scope["error"], **own}
+        return scope
+
+
+def face_rule(cause: str, errors: Mapping[str, Any]) -> str:
+    """Name the entry of `errors` that gives a cause its face."""
+    while cause not in errors and cause:
+        cause = FALLBACKS.get(cause, "")
+    return cause
+
+
+def _when(want: Want, known: bool | None) -> Want | None:
+    if known is None:
+        return Maybe(want, can_be_absent=True)
+    return want if known else None
+
+

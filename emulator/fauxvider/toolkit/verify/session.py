@@ -1,0 +1,363 @@
+"""One server under test: requests with a key, answers held against the contract, a purse that is not overdrawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any, cast
+
+from fauxvider.contract.model import Contract, Issue, Model, Operation, State
+from fauxvider.contract.parse import ContractFile
+from fauxvider.engine.cost import price_of
+from fauxvider.errors import ExpressionError
+from fauxvider.service.checks import issue_scope
+from fauxvider.service.outputs import shape_of
+from fauxvider.toolkit.verify.client import Answer, Client
+from fauxvider.toolkit.verify.control import Control, World
+from fauxvider.toolkit.verify.names import Names, Run, face_rule
+from fauxvider.toolkit.verify.samples import Call, NotAskedError, Samples
+from fauxvider.toolkit.verify.wants import (
+    Exactly,
+    Fields,
+    Match,
+    Maybe,
+    Mismatch,
+    Want,
+    decoded,
+    match,
+    shown,
+    text_want,
+)
+
+__all__ = ["Purse", "Session", "Wanted"]
+
+_ELEMENT = re.compile(r"<([A-Za-z][A-Za-z0-9_.-]*)>([^<]*)</\1>|<([A-Za-z][A-Za-z0-9_.-]*)/>")
+_ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
+
+
+@dataclass(slots=True)
+class Purse:
+    """Money: what may be spent, what has been put aside for requests that were sent."""
+
+    budget: Decimal | None
+    spent: Decimal = Decimal(0)
+
+    def covers(self, price: Decimal) -> bool:
+        return self.budget is None or self.spent + price <= self.budget
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an answer must be as a whole."""
+
+    status: int
+    status_rule: str
+    body: Want | None
+    at: str
+    form: str = "json"  # json | text | xml | none
+    media_type: str = ""
+    media_rule: str = ""
+    root: str = ""
+    headers: Mapping[str, Want] = field(default_factory=dict)
+
+
+class Session:
+    """A contract, a server that claims to keep it, and what one case has learnt of the two."""
+
+    def __init__(
+        self,
+        file: ContractFile,
+        readings: Mapping[str, str],
+        client: Client,
+        *,
+        base_url: str,
+        key: str,
+        control: Control | None = None,
+        world: World | None = None,
+        purse: Purse | None = None,
+        patience_ms: int = 120_000,
+    ) -> None:
+        self.file = file
+        self.contract: Contract = file.resolve(readings)
+        self.tree: Mapping[str, Any] = file.resolved(readings)
+        self.names = Names(self.contract, self.tree)
+        self.samples = Samples(self.contract, self.tree)
+        self.client = client
+        self.base_url = base_url.rstrip("/")
+        self.key = key
+        self.control = control
+        self.world = world
+        self.purse = purse or Purse(None)
+        self.patience_ms = patience_ms
+        self.found: list[Mismatch] = []
+        self.held: set[str] = set()
+
+    # --- requests
+
+    def send(self, call: Call, *, key: str | None = "", timeout_s: float | None = None) -> Answer:
+        """Make a request with the session's key ("": that one; None: without one)."""
+        headers = dict(call.headers)
+        if key is not None and "auth" in call.operation.checks:
+            headers.update(self.key_header(key or self.key))
+        return self.client.send(
+            call.method, self.base_url + call.path, headers=headers, body=call.bytes, timeout_s=timeout_s
+        )
+
+    def key_header(self, key: str) -> dict[str, str]:
+        accepted = self.contract.auth.accept[0]
+        return {accepted.header: f"{accepted.scheme} {key}" if accepted.scheme else key}
+
+    def run_of(self, call: Call) -> Run:
+        """Work out what a submission will be: its pictures and its price."""
+        if call.model is None:
+            raise NotAskedError(f"{call.operation.name} submits without a model")
+        run = Run(call.operation, call.model, call.body, call.given, call.param())
+        try:
+            run.shape = shape_of(call.model, {"param": run.param, "input": run.given, "body": run.body}, self.samples.sizes)
+            run.price = self._price(run, call)
+        except (ExpressionError, ValueError, ArithmeticError) as problem:
+            raise NotAskedError(f"its price cannot be told beforehand: {problem}") from None
+        return run
+
+    def _price(self, run: Run, call: Call) -> Decimal:
+        shape = run.shape
+        if shape is None:
+            return Decimal(0)
+        scope = {"param": run.param, "input": run.given, "body": run.body, "path": call.params}
+        run_ms = 60_000 if run.model.cost.kind == "per_second" else 0
+        return price_of(run.model.cost, width=shape.width, height=shape.height, count=shape.count, run_ms=run_ms,
+                        scope=scope)  # fmt: skip
+
+    def price_of(self, call: Call) -> Decimal:
+        return self.run_of(call).price or Decimal(0)
+
+    # --- what is wanted
+
+    def scope(self, call: Call) -> dict[str, Any]:
+        return self.names.request(
+            params=call.params, query=call.query, headers=call.headers, body=call.body, given=call.given,
+            param=call.param(), model=call.model,
+        )  # fmt: skip
+
+    def answer(self, operation: Operation, outcome: str, scope: dict[str, Any]) -> Wanted:
+        """Say what an operation answers for an outcome."""
+        answers = self.tree["operations"][operation.name]["answers"]
+        name = outcome if outcome in answers else "ok"
+        raw, at = answers[name], f"/operations/{operation.name}/answers/{name}"
+        if "error" in raw:
+            return self.error(raw["error"], scope, values=raw.get("values"), at=at)
+        headers = {key: text_want(self.names.reader.want(one, f"{at}/headers/{key}", scope))
+                   for key, one in raw.get("headers", {}).items()}  # fmt: skip
+        form = "text" if "text" in raw else "json" if "body" in raw else "none"
+        body = self.names.reader.want(raw[form if form == "text" else "body"], f"{at}/{'text' if form == 'text' else 'body'}", scope) if form != "none" else None  # noqa: E501
+        media = {"json": "application/json", "text": "text/plain"}.get(form, "")
+        return Wanted(int(raw.get("status", 200)), f"{at}/status" if "status" in raw else at, body, at, form, media,
+                      f"{at}/body", headers=headers)  # fmt: skip
+
+    def error(
+        self, cause: str, scope: dict[str, Any], *, values: Mapping[str, Any] | None = None, at: str = ""
+    ) -> Wanted:
+        """Say what a refusal looks like."""
+        name = face_rule(cause, self.tree["errors"])
+        if not name:
+            raise NotAskedError(f"the contract gives the cause {cause} no face")
+        rule, raw = f"/errors/{name}", self.tree["errors"][name]
+        envelope = self.contract.errors[name].envelope
+        kind = self.tree["envelopes"][envelope.name]
+        scope = self.names.error(name, scope, values=values, at=at)
+        part = "text" if envelope.is_text else "body"
+        body = self.names.reader.want(kind[part], f"/envelopes/{envelope.name}/{part}", scope)
+        headers = {key: text_want(self.names.reader.want(one, f"{rule}/headers/{key}", scope))
+                   for key, one in raw.get("headers", {}).items()}  # fmt: skip
+        form = "xml" if envelope.root else "text" if envelope.is_text else "json"
+        return Wanted(int(raw["status"]), f"{rule}/status", body, rule, form, envelope.content_type,
+                      f"/envelopes/{envelope.name}/content_type", envelope.root, headers)  # fmt: skip
+
+    def issue_names(self, scope: dict[str, Any], issues: Sequence[Issue]) -> dict[str, Any]:
+        """Give a scope with the violations of a schema in the contract's words."""
+        provider = cast(Any, SimpleNamespace(contract=self.contract))
+        made = []
+        for issue in issues:
+            names = dict(issue_scope(provider, issue))
+            texts = self.tree.get("issues", {}).get("texts", {})
+            keyword = issue.keyword if issue.keyword in texts else "other"
+            names["text"] = Exactly(names["text"], f"/issues/texts/{keyword}")
+            made.append(names)
+        return {**scope, "issue": made[0], "issues": made}
+
+    # --- comparing
+
+    def compare(self, answer: Answer, wanted: Wanted) -> Match:
+        """Hold an answer against what is wanted of it."""
+        out = Match()
+        if not answer.status:
+            out.mismatches.append(Mismatch(wanted.at, "answer", "an HTTP answer", answer.problem or "nothing", kind="type"))  # noqa: E501
+            return out
+        if answer.status != wanted.status:
+            got = f"{answer.status} {shown(answer.body[:120].decode('utf-8', 'replace'))}"
+            out.mismatches.append(Mismatch(wanted.status_rule, "status", str(wanted.status), got, answer.status))
+        if answer.problem:
+            out.mismatches.append(Mismatch(wanted.at, "answer", "a whole answer", answer.problem, kind="type"))
+            return out
+        inner = self._body(answer, wanted)
+        # Another status is another answer: that its body differs too says nothing more.
+        if out.mismatches and inner.mismatches:
+            return out
+        out.held.add(wanted.status_rule)
+        out.mismatches += inner.mismatches
+        out.captured, out.held = inner.captured, out.held | inner.held
+        self._headers(answer, wanted, out)
+        return out
+
+    def _body(self, answer: Answer, wanted: Wanted) -> Match:
+        if wanted.form == "none" or wanted.body is None:
+            return Match()
+        if wanted.form == "text":
+            return match(wanted.body, answer.body.decode("utf-8", "replace"))
+        if wanted.form == "xml":
+            return _xml(answer.body, wanted)
+        tree, problem = decoded(answer.body)
+        if problem:
+            return Match([Mismatch(wanted.media_rule, "/", "JSON", problem, kind="type")])
+        return match(wanted.body, tree)
+
+    def _headers(self, answer: Answer, wanted: Wanted, out: Match) -> None:
+        if wanted.media_type and (answer.body or wanted.form == "xml"):
+            got = answer.header("content-type") or ""
+            if _media(got) != _media(wanted.media_type):
+                out.mismatches.append(
+                    Mismatch(wanted.media_rule, "header content-type", wanted.media_type, got or "none", got)
+                )
+        for name, want in wanted.headers.items():
+            got_value = answer.header(name)
+            if got_value is None and (isinstance(want, Maybe) or (isinstance(want, Exactly) and want.value in (None, ""))):
+                continue
+            if got_value is None:
+                rule = getattr(want, "at", "") or wanted.at
+                out.mismatches.append(Mismatch(rule, f"header {name}", "this header", "none", kind="missing"))
+                continue
+            found = match(want, got_value, f"header {name}")
+            out.mismatches += found.mismatches
+            out.held |= found.held
+
+    # --- telling
+
+    def note(self, found: Match) -> Match:
+        self.found += found.mismatches
+        self.held |= found.held
+        return found
+
+    def fail(self, rule: str, place: str, wanted: str, got: str, observed: Any = None) -> None:
+        self.found.append(Mismatch(rule, place, wanted, got, observed))
+
+    def expect(self, call: Call, outcome: str, *, key: str | None = "", scope: dict[str, Any] | None = None) -> Match:
+        """Make a request and hold its answer against an outcome."""
+        wanted = self.answer(call.operation, outcome, scope or self.scope(call))
+        return self.note(self.compare(self.send(call, key=key), wanted))
+
+    def expect_error(self, call: Call, cause: str, *, key: str | None = "", scope: dict[str, Any] | None = None) -> Match:
+        """Make a request that must be refused for a cause."""
+        wanted = self.error(cause, scope or self.scope(call))
+        return self.note(self.compare(self.send(call, key=key), wanted))
+
+    # --- jobs
+
+    def job_view(self, answer: Answer, call: Call, run: Run, states: Iterable[State], outcome: str = "") -> tuple[State, Match]:  # noqa: E501
+        """Find the state that an answer shows: the one that fits it best."""
+        best: tuple[State, Match] | None = None
+        for state in states:
+            scope = self.names.job(self.scope(call), run, state)
+            found = self.compare(answer, self.answer(call.operation, outcome or state.canonical, scope))
+            if best is None or len(found.mismatches) < len(best[1].mismatches):
+                best = state, found
+            if not found.mismatches:
+                break
+        if best is None:
+            raise NotAskedError("the contract has no states for this")
+        return best
+
+    def submit(self, call: Call, run: Run, *, states: Iterable[State] | None = None) -> State:
+        """Submit a job, pay for it from the purse, and learn its id."""
+        self.pay(run)
+        answer = self.send(call)
+        candidates = list(states) if states is not None else self.first_states(call, run)
+        state, found = self.job_view(answer, call, run, candidates)
+        self.note(found)
+        run.id = run.id or str(found.captured.get("job.id") or self._id_in(answer, run))
+        run.captured.update(found.captured)
+        run.word = state.word
+        return state
+
+    def pay(self, run: Run) -> None:
+        price = run.price or Decimal(0)
+        if not self.purse.covers(price):
+            raise NotAskedError(f"it costs {price} {self.contract.account.unit}, which would pass the budget")
+        self.purse.spent += price
+
+    def first_states(self, call: Call, run: Run) -> list[State]:
+        """Give the states that a submission may show at once."""
+        waits = call.operation.waits
+        first = self.contract.phases[0].state
+        is_held = waits is not None and (bool(waits.query) or not waits.unless or _is_on(call.body, waits.unless) is not True)  # noqa: E501
+        if not is_held:
+            return [first]
+        return [*self.ends_of(run), *dict.fromkeys(phase.state for phase in self.contract.phases)]
+
+    def ends_of(self, run: Run) -> list[State]:
+        if run.failure:
+            failure = self.contract.failures[run.failure]
+            return [failure.state or self.contract.ends[failure.end]]
+        return [self.contract.ends["succeeded"]]
+
+    def _id_in(self, answer: Answer, run: Run) -> str:
+        """Find the job's id in an answer that does not look as it should."""
+        from fauxvider.toolkit.verify.names import id_pattern
+
+        text = answer.body.decode("utf-8", "replace")
+        found = re.search(id_pattern(self.contract.ids[run.operation.id].tokens), text)
+        return found[0] if found else ""
+
+    def model_operations(self, *kinds: str) -> list[Operation]:
+        return [one for one in self.contract.operations.values() if one.kind in kinds]
+
+    def models_of(self, operation: Operation) -> list[Model]:
+        return [one for one in self.contract.models.values()
+                if one.active and self.samples.takes(operation, one)
+                and (not operation.owner or one.facts.get("owned"))]  # fmt: skip
+
+
+def _is_on(body: Any, pointer: tuple[str, ...]) -> Any:
+    for name in pointer:
+        body = body.get(name) if isinstance(body, Mapping) else None
+    return body
+
+
+def _media(text: str) -> tuple[str, ...]:
+    parts = [part.strip().lower() for part in text.split(";")]
+    # UTF-8 is what these types are written in anyway; whether it is said makes no difference to a reader.
+    return tuple(part for part in parts if part and part != "charset=utf-8")
+
+
+def _xml(data: bytes, wanted: Wanted) -> Match:
+    """Match a flat XML document; nothing is expanded, so that a hostile one is only text."""
+    text = data.decode("utf-8", "replace")
+    body = re.sub(r"^\s*<\?xml[^>]*\?>\s*", "", text).strip()
+    found = re.fullmatch(rf"<{re.escape(wanted.root)}(?:\s[^<>]*)?>(.*)</{re.escape(wanted.root)}>", body, re.DOTALL)
+    if found is None:
+        return Match([Mismatch(wanted.at, "/", f"an XML element {wanted.root}", shown(text[:120]), kind="type")])
+    tree = {one[1] or one[3]: _unescaped(one[2] or "") for one in _ELEMENT.finditer(found[1])}
+    want = wanted.body
+    if isinstance(want, Fields):
+        want = Fields({name: _xml_leaf(one) for name, one in want.fields.items()}, want.at)
+    return match(want, tree) if want is not None else Match()
+
+
+def _xml_leaf(want: Want) -> Want:
+    return text_want(want)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub("|".join(_ENTITIES), lambda found: _ENTITIES[found[0]], text)
