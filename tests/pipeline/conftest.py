@@ -1,15 +1,19 @@
-"""The real pipelines under test: one worker for the session, driven from ordinary test functions.
+"""The real pipelines under test: workers for the session, driven from ordinary test functions.
 
-Without torch these tests are skipped, but where FAUXVIDER_REQUIRE_PIPELINE=1 they fail: a skipped
-suite must not look green in CI. FAUXVIDER_DEVICE (auto, cpu, cuda) chooses the device.
+What can run is decided when tests are collected. Without the gpu extra nothing here is, and the
+report's head says so; where FAUXVIDER_REQUIRE_PIPELINE=1 that is an error, since a suite that was left
+out must not look green in CI. All tests run on the CPU, and where there is a CUDA device once more on
+it, with those of test_cuda.py; FAUXVIDER_DEVICE=cpu or cuda leaves one of the two.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from io import BytesIO
@@ -22,12 +26,35 @@ from PIL import Image, ImageChops, ImageStat
 from fauxvider.engine.recipe import Recipe, SourceImage
 from fauxvider.renderers.diffusers.handle import DiffusersRenderer
 from fauxvider.renderers.diffusers.options import Options
-from fauxvider.renderers.diffusers.protocol import Failed, Fault, Progress, Rendered, RunEvent, Started
+from fauxvider.renderers.diffusers.protocol import Failed, Fault, Progress, Ready, Rendered, RunEvent, Started
+from support.documented import Client
+from support.real import Site
 
 T = TypeVar("T")
-DEVICE = os.environ.get("FAUXVIDER_DEVICE", "auto")
-REQUIRED = os.environ.get("FAUXVIDER_REQUIRE_PIPELINE") == "1"
 PATIENCE_S = 120
+
+
+def devices() -> list[str]:
+    """List the devices to test on."""
+    if chosen := os.environ.get("FAUXVIDER_DEVICE", ""):
+        return [chosen]
+    # Where there is no driver, nobody has to wait for torch to say so.
+    has_driver = any(Path(place).exists() for place in ("/dev/nvidiactl", "/dev/dxg"))
+    asked = (sys.executable, "-c", "import sys, torch; sys.exit(not torch.cuda.is_available())")
+    has_cuda = has_driver and subprocess.run(asked, check=False, capture_output=True).returncode == 0
+    return ["cpu", "cuda"] if has_cuda else ["cpu"]
+
+
+MISSING = [name for name in ("torch", "diffusers", "transformers") if find_spec(name) is None]
+if MISSING and os.environ.get("FAUXVIDER_REQUIRE_PIPELINE") == "1":
+    raise pytest.UsageError(f"FAUXVIDER_REQUIRE_PIPELINE=1, but the gpu extra is not installed: {', '.join(MISSING)}")
+DEVICES = [] if MISSING else devices()
+collect_ignore_glob = ["test_*.py"] if MISSING else [] if "cuda" in DEVICES else ["test_cuda.py"]
+
+
+def pytest_report_header() -> str:
+    missing = f"not collected, {', '.join(MISSING)} not installed"
+    return f"real pipelines: {missing if MISSING else 'on ' + ' and '.join(DEVICES)}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,15 +62,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.pipeline)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def needs_torch() -> None:
-    if all(find_spec(name) for name in ("torch", "diffusers", "transformers")):
-        return
-    if REQUIRED:
-        pytest.fail("FAUXVIDER_REQUIRE_PIPELINE=1, but torch, diffusers or transformers is not installed")
-    pytest.skip("the gpu extra is not installed")
 
 
 @dataclass
@@ -101,6 +119,10 @@ class Bench:
         assert self.renderer is not None
         return self.renderer
 
+    def worker(self, family: str = "flux") -> Ready:
+        """Give what the worker of a family said when it was ready."""
+        return self.opened.workers[family]
+
     def submit(self, recipe: Recipe, *, fault: Fault | None = None, job_id: str | None = None) -> tuple[str, Heard]:
         self._jobs += 1
         job_id, heard = job_id or f"job-{self._jobs}", Heard()
@@ -148,12 +170,17 @@ def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("tiny")
 
 
+@pytest.fixture(scope="session", params=DEVICES)
+def device(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def bench(tiny_cache: Path) -> Iterator[Bench]:
+def bench(kit: Kit) -> Iterator[Bench]:
     bench = Bench()
     try:
         # True sizes up to 1024: most tests ask for 256, which is what the default would render anyway.
-        bench.open(Options(device=DEVICE, tiny_cache=tiny_cache, render_max_side=1024))
+        bench.open(kit.options(render_max_side=1024))
         yield bench
     finally:
         bench.close()
@@ -169,10 +196,13 @@ def other_bench() -> Iterator[Bench]:
 
 
 class Kit:
-    """Recipes, sources and ways to compare."""
+    """Options, recipes, sources and ways to compare."""
 
-    device = DEVICE
-    options = Options
+    def __init__(self, device: str, tiny_cache: Path) -> None:
+        self.device, self.tiny_cache = device, tiny_cache
+
+    def options(self, **changes: Any) -> Options:
+        return Options(**{"device": self.device, "tiny_cache": self.tiny_cache, **changes})
 
     @staticmethod
     def source(width: int = 256, height: int = 256) -> SourceImage:
@@ -222,5 +252,32 @@ class Kit:
 
 
 @pytest.fixture(scope="session")
-def kit() -> type[Kit]:
-    return Kit
+def kit_on(tiny_cache: Path) -> Callable[[str], Kit]:
+    return lambda device: Kit(device, tiny_cache)
+
+
+@pytest.fixture(scope="session")
+def kit(device: str, kit_on: Callable[[str], Kit]) -> Kit:
+    return kit_on(device)
+
+
+@pytest.fixture
+def new_bench() -> type[Bench]:
+    return Bench
+
+
+# --- over HTTP ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def site(kit: Kit) -> Iterator[Site]:
+    site = Site(kit.options(cancel_s=0.5))
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+@pytest.fixture(scope="session")
+def client(site: Site) -> Client:
+    return site.client

@@ -1,6 +1,8 @@
+"""What only a CUDA device can show. Collected where there is one; everything else runs on it too."""
+
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -8,34 +10,38 @@ import pytest
 from fauxvider.renderers.diffusers.protocol import Failed
 
 
-@pytest.fixture(scope="module", autouse=True)
-def needs_cuda() -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
+@pytest.fixture
+def cuda(kit_on: Callable[[str], Any]) -> Any:
+    return kit_on("cuda")
 
 
-def test_one_seed_is_one_picture_on_both_devices(bench: Any, other_bench: Any, kit: Any, tiny_cache: Path) -> None:
+@pytest.fixture
+def benches(new_bench: Callable[[], Any]) -> Iterator[list[Any]]:
+    benches = [new_bench(), new_bench()]
+    yield benches
+    for bench in benches:
+        bench.close()
+
+
+def test_one_seed_is_one_picture_on_both_devices(benches: list[Any], cuda: Any, kit_on: Callable[[str], Any]) -> None:
     # Noise is made on the CPU for both; arithmetic differs in last bits.
-    other_bench.open(
-        kit.options(device="cpu" if bench.opened.ready.device == "cuda" else "cuda", tiny_cache=tiny_cache)
-    )
+    for bench, kit in zip(benches, (cuda, kit_on("cpu")), strict=True):
+        bench.open(kit.options(), warm=False)
     for pipeline in ("flux", "flux2", "flux2-klein"):
-        one, other = (some.picture(kit.recipe(pipeline)).data for some in (bench, other_bench))
-        assert kit.distance(one, other) < 2
+        one, other = (bench.picture(cuda.recipe(pipeline)).data for bench in benches)
+        assert cuda.distance(one, other) < 2
 
 
-def test_real_exhaustion_of_device_memory_fails_one_job(other_bench: Any, kit: Any, tiny_cache: Path) -> None:
-    other_bench.open(kit.options(device="cuda", tiny_cache=tiny_cache, memory_fraction=0.004, render_max_side=4096))
-    alone = other_bench.picture(kit.recipe()).data
-    end = other_bench.end(kit.recipe(width=4096, height=4096, steps=2))
+def test_real_exhaustion_of_device_memory_fails_one_job(other_bench: Any, cuda: Any) -> None:
+    other_bench.open(cuda.options(memory_fraction=0.004, render_max_side=4096), warm=False)
+    alone = other_bench.picture(cuda.recipe()).data
+    end = other_bench.end(cuda.recipe(width=4096, height=4096, steps=2))
     assert isinstance(end, Failed)
     assert end.kind == "oom"
-    assert kit.same_pixels(other_bench.picture(kit.recipe()).data, alone)
+    assert cuda.same_pixels(other_bench.picture(cuda.recipe()).data, alone)
 
 
-def test_bfloat16_renders(other_bench: Any, kit: Any, tiny_cache: Path) -> None:
-    other_bench.open(kit.options(device="cuda", dtype="bfloat16", tiny_cache=tiny_cache))
-    end = other_bench.picture(kit.recipe())
+def test_bfloat16_renders(other_bench: Any, cuda: Any) -> None:
+    other_bench.open(cuda.options(dtype="bfloat16"), warm=False)
+    end = other_bench.picture(cuda.recipe())
     assert (end.report.device, end.report.dtype) == ("cuda", "bfloat16")

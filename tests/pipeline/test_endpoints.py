@@ -10,28 +10,18 @@ import json
 import os
 import signal
 import statistics
-import subprocess
-import sys
 import time
 import urllib.request
-from collections import deque
-from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from fauxvider.embedded import Server
-from fauxvider.engine.recipe import Recipe
-from fauxvider.ports import OnEvent
-from fauxvider.renderers.diffusers.handle import DiffusersRenderer
-from fauxvider.renderers.diffusers.options import Options
 from fauxvider.renderers.diffusers.parameters import effective_steps
-from fauxvider.renderers.diffusers.protocol import Fault
 from fauxvider.renderers.synthetic import read_metadata
-from support.documented import DOCUMENTED, Client, Endpoint, Run, at, data_uri
+from support.documented import DOCUMENTED, Client, Endpoint, at, data_uri
+from support.real import Site, memory, opened
 from support.receiver import Receiver
 
 EDIT, KLEIN = DOCUMENTED["flux-1-dev-edit"], DOCUMENTED["flux-2-klein-4b-edit"]
@@ -39,69 +29,11 @@ FLUX, KONTEXT, EDITOR = DOCUMENTED["flux-dev"], DOCUMENTED["kontext"], DOCUMENTE
 every_endpoint = pytest.mark.parametrize("endpoint", DOCUMENTED.values(), ids=DOCUMENTED)
 
 
-class Accidents(DiffusersRenderer):
-    """The real renderer, to whose next jobs something happens."""
-
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.orders: deque[Fault] = deque()
-
-    async def submit(self, job_id: str, recipe: Recipe, on_event: OnEvent, *, fault: Fault | None = None) -> None:
-        if self.orders:
-            fault = self.orders.popleft()
-        await super().submit(job_id, recipe, on_event, fault=fault)
-
-
-class Site:
-    """A server with real pipelines behind it, and a client of its default world."""
-
-    def __init__(self, *, warm: bool = True, **options: Any) -> None:
-        self.renderer = Accidents(Options(**options))
-        self.server = Server(pipeline=self.renderer, warm=warm, seed=7, limits="off")
-        self.server.start()
-        self.world = self.server.default
-        self.client = Client(self.world)
-
-    def close(self) -> None:
-        self.server.stop()
-
-    def progress(self, run: Run) -> float:
-        return next(float(job["progress"]) for job in self.world.jobs() if job["id"] == run.id)
-
-    def pixels(self, endpoint: Endpoint, **changes: Any) -> bytes:
-        return opened(self.client.picture(endpoint, self.client.finish(endpoint, **changes))).tobytes()
-
-    @property
-    def resting_pixels(self) -> bytes:
-        """Render a known picture: that it comes out as always says that nothing is broken."""
-        return self.pixels(FLUX, num_inference_steps=4, **FLUX.small)
-
-
-@pytest.fixture(scope="module")
-def site(tiny_cache: Path, kit: Any) -> Iterator[Site]:
-    site = Site(device=kit.device, tiny_cache=tiny_cache, cancel_s=0.5)
-    try:
-        yield site
-    finally:
-        site.close()
-
-
-@pytest.fixture(scope="module")
-def client(site: Site) -> Client:
-    return site.client
-
-
-def opened(data: bytes) -> Image.Image:
-    image = Image.open(BytesIO(data))
-    image.load()
-    return image
-
-
 # --- 2: a cold start is real, and the server answers meanwhile ---------------------------------------
 
 
-def test_a_cold_start_shows_as_delay_and_the_server_answers_meanwhile(tiny_cache: Path, kit: Any) -> None:
-    cold = Site(device=kit.device, tiny_cache=tiny_cache, warm=False)
+def test_a_cold_start_shows_as_delay_and_the_server_answers_meanwhile(kit: Any) -> None:
+    cold = Site(kit.options(), warm=False)
     try:
         run = cold.client.submit(FLUX, num_inference_steps=1, **FLUX.small)
         spans = []
@@ -220,8 +152,7 @@ def test_a_seed_survives_a_cancellation_and_a_new_worker(site: Site, client: Cli
     run = client.follow(FLUX, client.submit(FLUX, num_inference_steps=50), lambda status: status == "IN_PROGRESS")
     client.cancel(FLUX, run)
     assert site.resting_pixels == before
-    assert site.renderer.ready is not None
-    os.kill(site.renderer.ready.pid, signal.SIGKILL)
+    os.kill(site.renderer.workers["flux"].pid, signal.SIGKILL)
     assert site.resting_pixels == before
 
 
@@ -299,65 +230,10 @@ def test_cancelling_in_the_queue_and_after_the_end(site: Site, client: Client) -
     assert client.finish(FLUX, **FLUX.small).status == "COMPLETED"
 
 
-# --- 9: accidents -------------------------------------------------------------------------------------
-
-ACCIDENTS: dict[str, dict[str, Any]] = {
-    "oom": {"runflow": "PROVIDER_ERROR", "runpod": "CUDA error: out of memory", "onemin": "Prediction failed"},
-    "nan": {"runflow": "PROVIDER_ERROR", "runpod": "could not finish", "onemin": "Prediction failed"},
-    "black": {"runflow": "PROVIDER_ERROR", "runpod": "could not finish", "onemin": "NSFW"},
-    "crash": {"runflow": "PROVIDER_ERROR", "runpod": "job timed out after 1 retries", "onemin": "Prediction failed"},
-}
+# --- 10: one after the other, in each model folder ----------------------------------------------------
 
 
-@pytest.mark.parametrize("endpoint", [EDIT, FLUX, EDITOR], ids=lambda endpoint: endpoint.provider)
-@pytest.mark.parametrize("accident", ["oom", "nan", "black"])
-def test_an_accident_is_the_providers_own_failure(
-    site: Site, client: Client, endpoint: Endpoint, accident: Any
-) -> None:
-    _fails(site, client, endpoint, accident)
-
-
-@pytest.mark.parametrize("endpoint", [EDIT, FLUX, EDITOR], ids=lambda endpoint: endpoint.provider)
-def test_a_killed_worker_fails_its_job_alone(site: Site, client: Client, endpoint: Endpoint) -> None:
-    spawned = site.renderer.spawned
-    _fails(site, client, endpoint, "crash")
-    assert site.renderer.spawned == spawned + 1
-
-
-def _fails(site: Site, client: Client, endpoint: Endpoint, accident: Any) -> None:
-    with Receiver() as receiver:
-        site.renderer.orders.append(accident)
-        outside = {endpoint.callback: receiver.url} if endpoint.callback else {}
-        run = client.submit(endpoint, outside=outside, **{endpoint.steps: 8, **endpoint.small})
-        next_one = client.submit(FLUX, num_inference_steps=4, **FLUX.small)
-        client.follow(endpoint, run)
-        assert run.status == endpoint.ends[1]
-        assert ACCIDENTS[accident][endpoint.provider] in str(at(run.last, endpoint.error))
-        if endpoint.callback:
-            (hit,) = receiver.wait(1)
-            assert json.loads(hit.body).get("status") == endpoint.ends[1]
-    made = client.made(run)
-    assert made["failed"] == {"crash": "killed"}.get(accident, accident)
-    charges = site.world.ledger()["providers"][endpoint.provider]["charges"]
-    assert run.id not in {charge["job"] for charge in charges}
-    assert client.follow(FLUX, next_one).status == "COMPLETED"
-    assert opened(client.picture(FLUX, next_one)).tobytes() == site.resting_pixels
-
-
-def test_the_providers_deadline_ends_a_run_that_hangs(site: Site, client: Client) -> None:
-    before = site.resting_pixels
-    site.renderer.orders.append("hang")
-    run = client.submit(FLUX, outside={"policy": {"executionTimeout": 5000}}, **FLUX.small)
-    client.follow(FLUX, run)
-    assert (run.status, run.last["error"]) == ("FAILED", "executionTimeout exceeded")
-    assert run.last["executionTime"] == 5000
-    assert site.resting_pixels == before
-
-
-# --- 10: one after the other --------------------------------------------------------------------------
-
-
-def test_two_jobs_at_once_run_one_after_the_other(site: Site, client: Client) -> None:
+def test_two_jobs_of_one_folder_run_one_after_the_other(site: Site, client: Client) -> None:
     changes = {"num_inference_steps": 28, **FLUX.small}
     alone = [site.pixels(FLUX, seed=seed, **changes) for seed in (1, 2)]
     runs = [client.submit(FLUX, seed=seed, **changes) for seed in (1, 2)]
@@ -368,6 +244,21 @@ def test_two_jobs_at_once_run_one_after_the_other(site: Site, client: Client) ->
     assert runs[1].last["delayTime"] >= runs[0].last["executionTime"] * 0.5
     first, second = (client.made(run) for run in runs)
     assert second["at"] >= first["at"] + second["execution_ms"] - 1
+
+
+def test_a_job_of_another_folder_does_not_wait(site: Site, client: Client) -> None:
+    before = site.resting_pixels
+    site.renderer.orders.append("hang")
+    stuck = client.submit(KONTEXT, **KONTEXT.small)
+    for endpoint in (KLEIN, EDITOR):
+        client.finish(endpoint, **{endpoint.steps: 1, **endpoint.small})
+    behind = client.submit(FLUX, **FLUX.small)
+    assert client.look(KONTEXT, stuck)["status"] == "IN_PROGRESS"
+    assert client.look(FLUX, behind)["status"] == "IN_QUEUE"
+    client.cancel(KONTEXT, stuck)
+    client.follow(FLUX, behind)
+    assert behind.status == "COMPLETED"
+    assert site.resting_pixels == before
 
 
 # --- 11: references and sizes -------------------------------------------------------------------------
@@ -413,132 +304,18 @@ def test_a_hundred_pictures_do_not_make_the_worker_grow(site: Site, client: Clie
             client.finish(FLUX, seed=seed, num_inference_steps=1, **FLUX.small)
 
     render(10)
-    assert site.renderer.ready is not None
-    before = _memory(site.renderer.ready.pid)
+    pid = site.renderer.workers["flux"].pid
+    before = memory(pid)
     render(100)
-    assert _memory(site.renderer.ready.pid) - before < 50e6
+    assert memory(pid) - before < 50e6
 
 
-def _memory(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
-
-
-def test_a_true_1024_square_through_the_door(tiny_cache: Path, kit: Any) -> None:
-    large = Site(device=kit.device, tiny_cache=tiny_cache, render_max_side=1024)
+def test_a_true_1024_square_through_the_door(kit: Any) -> None:
+    large = Site(kit.options(render_max_side=1024), warm=False)
     try:
         run = large.client.finish(FLUX, num_inference_steps=4)
         assert large.client.made(run)["rendered"] == [1024, 1024]
         assert run.last["executionTime"] < 20_000
-        assert large.renderer.ready is not None
-        assert _memory(large.renderer.ready.pid) < 1.2e9
+        assert memory(large.renderer.workers["flux"].pid) < 1.2e9
     finally:
         large.close()
-
-
-# --- 13: the command line -----------------------------------------------------------------------------
-
-
-def refused(*options: str, **environment: str) -> str:
-    """Run `fauxvider serve`, which must refuse in one line with exit code 2."""
-    done = subprocess.run(
-        [sys.executable, "-m", "fauxvider", "serve", "--port", "0", "--control-port", "0", *options],
-        check=False, capture_output=True, text=True, timeout=60, env={**os.environ, **environment},
-    )  # fmt: skip
-    assert done.returncode == 2, done
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stdout == ""
-    return done.stderr
-
-
-def test_what_cannot_be_served_is_refused_in_one_line(tmp_path: Path) -> None:
-    real = "--renderer", "diffusers"
-    assert "not a pipeline folder" in refused(*real, "--model", str(tmp_path / "missing"))
-    (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
-    (tmp_path / "vae").mkdir()
-    (tmp_path / "vae" / "weights.bin").write_bytes(b"pickled")
-    assert "pickled" in refused(*real, "--model", str(tmp_path))
-    assert "scaled:60" in refused(*real, "--clock", "scaled:60")
-    assert "--render-cache" in refused(*real, "--replay")
-    assert "--renderer diffusers" in refused("--model", "tiny2")
-
-
-def test_a_device_that_is_not_there_is_refused_in_one_line() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("there is a CUDA device")
-    assert "no CUDA device" in refused("--renderer", "diffusers", "--device", "cuda")
-
-
-# A file that makes the heavy libraries unfindable, as where the extra is not installed.
-BLOCKER = """
-import importlib.util, sys
-
-HEAVY = ("torch", "diffusers", "transformers", "safetensors")
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in HEAVY:
-            raise ModuleNotFoundError(name)
-
-find = importlib.util.find_spec
-importlib.util.find_spec = lambda name, package=None: None if name in HEAVY else find(name, package)
-sys.meta_path.insert(0, Blocker())
-"""
-
-
-@pytest.fixture
-def without_torch(tmp_path: Path) -> dict[str, str]:
-    (tmp_path / "blocked").mkdir()
-    (tmp_path / "blocked" / "sitecustomize.py").write_text(BLOCKER)
-    return {"PYTHONPATH": str(tmp_path / "blocked")}
-
-
-def test_without_the_extra_it_is_named(without_torch: dict[str, str]) -> None:
-    assert "pip install 'fauxvider[gpu]'" in refused("--renderer", "diffusers", **without_torch)
-
-
-def test_serving_from_the_command_line_and_replaying_without_torch(
-    tmp_path: Path, tiny_cache: Path, without_torch: dict[str, str]
-) -> None:
-    kept = ("--renderer", "diffusers", "--render-cache", str(tmp_path / "kept"), "--no-metadata", "--limits", "off")
-    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    asked: list[tuple[Endpoint, dict[str, Any]]] = [
-        (FLUX, {"seed": 3, **FLUX.small}), (EDITOR, {"seed": 4}), (EDIT, {"seed": 5}), (FLUX, {"seed": 6, **FLUX.small})
-    ]  # fmt: skip
-    with Cli(*kept, "--warm", **cache) as made:
-        runs = [made.client.finish(endpoint, **changes) for endpoint, changes in asked[:3]]
-        files = [made.client.picture(endpoint, run) for (endpoint, _), run in zip(asked, runs, strict=False)]
-    with Cli(*kept, "--replay", **without_torch, **cache) as replayed:
-        again = [replayed.client.finish(endpoint, **changes) for endpoint, changes in asked[:3]]
-        assert [
-            replayed.client.picture(endpoint, run) for (endpoint, _), run in zip(asked, again, strict=False)
-        ] == files
-        assert abs(again[0].last["executionTime"] - runs[0].last["executionTime"]) <= 25
-        missing = replayed.client.follow(FLUX, replayed.client.submit(FLUX, **asked[3][1]))
-        assert missing.status == "FAILED"
-
-
-class Cli:
-    """`fauxvider serve` as a process; it looks like a world to a client."""
-
-    def __init__(self, *options: str, **environment: str) -> None:
-        command = [sys.executable, "-m", "fauxvider", "serve", "--json", "--port", "0", "--control-port", "0", *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **environment})
-        assert self._process.stdout is not None
-        self._places = json.loads(self._process.stdout.readline())
-        assert self._places["renderer"] == "diffusers"
-        self.client = Client(self)  # type: ignore[arg-type]
-
-    def base_url(self, provider: str) -> str:
-        return str(self._places["providers"][provider]["base_url"])
-
-    def __enter__(self) -> Cli:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGINT)
-        assert self._process.wait(10) == 0
-        assert self._process.stdout is not None
-        self._process.stdout.close()

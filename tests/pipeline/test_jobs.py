@@ -12,12 +12,7 @@ import pytest
 
 from fauxvider.errors import RenderError
 from fauxvider.renderers.diffusers.protocol import Failed, Progress, Rendered, Started
-
-
-def memory(pid: int) -> int:
-    """Give the resident memory of a process in bytes."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+from support.real import memory
 
 
 def test_events_come_in_order_and_progress_is_complete(bench: Any, kit: Any) -> None:
@@ -60,13 +55,38 @@ def test_cancelling_what_is_over_does_nothing(bench: Any, kit: Any) -> None:
     assert isinstance(again.end, Rendered)
 
 
-def test_two_jobs_run_one_after_the_other(bench: Any, kit: Any) -> None:
-    recipes = [kit.recipe(steps=20), kit.recipe("flux2", steps=20)]
+def test_two_jobs_of_one_folder_run_one_after_the_other(bench: Any, kit: Any) -> None:
+    recipes = [kit.recipe(steps=20), kit.recipe("flux-kontext", steps=20)]
     alone = [bench.picture(recipe).data for recipe in recipes]
     ends = [heard.end for _, heard in bench.submit_two(*recipes)]
     assert all(isinstance(end, Rendered) for end in ends)
     assert all(kit.same_pixels(end.data, before) for end, before in zip(ends, alone, strict=True))
     assert ends[1].report.queued_ms >= ends[0].report.execution_ms
+
+
+def test_each_folder_has_a_process_of_its_own_and_no_other_waits_for_it(bench: Any, kit: Any) -> None:
+    hanging_id, hanging = bench.submit(kit.recipe(), fault="hang")
+    assert hanging.stepped.wait(60)
+    for pipeline in ("flux2", "flux2-klein"):
+        bench.picture(kit.recipe(pipeline, steps=1))
+    _, waiting = bench.submit(kit.recipe("flux-kontext", steps=1))
+    assert len({worker.pid for worker in bench.opened.workers.values()}) == 3
+    os.kill(bench.worker().pid, signal.SIGKILL)
+    assert hanging.end.kind == "killed"
+    assert not bench.cancel(hanging_id)
+    assert isinstance(waiting.end, Rendered)
+
+
+def test_with_one_worker_folders_take_turns(other_bench: Any, kit: Any) -> None:
+    renderer = other_bench.open(kit.options(max_workers=1), warm=False)
+    jobs = [
+        other_bench.submit(kit.recipe(pipeline, steps=1))[1] for pipeline in ("flux", "flux2", "flux", "flux-kontext")
+    ]
+    assert all(isinstance(heard.end, Rendered) for heard in jobs)
+    assert list(renderer.workers) == ["flux"]
+    assert renderer.spawned == 3
+    began = [heard.end.report.queued_ms for heard in jobs]
+    assert began == sorted(began)
 
 
 @pytest.mark.parametrize("fault", ["oom", "nan", "black"])
@@ -95,41 +115,43 @@ def test_a_killed_worker_fails_its_job_and_is_replaced_once(bench: Any, kit: Any
 
 def test_a_worker_that_dies_idle_costs_no_job(bench: Any, kit: Any) -> None:
     bench.picture(kit.recipe(steps=1))
-    os.kill(bench.opened.ready.pid, signal.SIGKILL)
+    os.kill(bench.worker().pid, signal.SIGKILL)
     bench.picture(kit.recipe(steps=1))
 
 
-def test_a_deadline_ends_a_hanging_job(other_bench: Any, kit: Any, tiny_cache: Path) -> None:
-    other_bench.open(kit.options(device=kit.device, tiny_cache=tiny_cache, deadline_s=1.0, max_queue=2))
+def test_a_deadline_ends_a_hanging_job(other_bench: Any, kit: Any) -> None:
+    other_bench.open(kit.options(deadline_s=2.0, max_queue=2, max_workers=1))
     _, hanging = other_bench.submit(kit.recipe(), fault="hang")
     _, waiting = other_bench.submit(kit.recipe(steps=1))
     _, refused = other_bench.submit(kit.recipe())
     assert refused.end.kind == "queue_full"
     assert hanging.end.kind == "deadline"
-    assert hanging.end.execution_ms >= 900
+    assert hanging.end.execution_ms >= 1900
     assert isinstance(waiting.end, Rendered)
 
 
-def test_closing_ends_jobs_and_the_worker(other_bench: Any, kit: Any, tiny_cache: Path) -> None:
-    renderer = other_bench.open(kit.options(device=kit.device, tiny_cache=tiny_cache))
-    pid = renderer.ready.pid
+def test_closing_ends_jobs_and_the_worker(other_bench: Any, kit: Any) -> None:
+    renderer = other_bench.open(kit.options())
+    pids = [worker.pid for worker in renderer.workers.values()]
+    assert len(pids) == 3
     _, running = other_bench.submit(kit.recipe(), fault="hang")
     _, queued = other_bench.submit(kit.recipe())
     assert running.stepped.wait(60)
     other_bench.do(renderer.close())
     assert (running.end.kind, queued.end.kind) == ("cancelled", "cancelled")
-    assert not Path(f"/proc/{pid}").exists()
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     with pytest.raises(RenderError, match="not been started"):
         other_bench.submit(kit.recipe())
 
 
-def test_a_lazy_worker_starts_with_the_first_job(other_bench: Any, kit: Any, tiny_cache: Path) -> None:
-    renderer = other_bench.open(kit.options(device=kit.device, tiny_cache=tiny_cache), warm=False)
+def test_a_lazy_worker_starts_with_the_first_job(other_bench: Any, kit: Any) -> None:
+    renderer = other_bench.open(kit.options(), warm=False)
     assert renderer.spawned == 0
     cold, warm = (other_bench.picture(kit.recipe(steps=1)) for _ in range(2))
     assert renderer.spawned == 1
     assert cold.report.queued_ms > 10 * warm.report.queued_ms
-    assert renderer.ready.import_s + renderer.ready.load_s + renderer.ready.warm_s < 30
+    ready = other_bench.worker()
+    assert ready.import_s + ready.load_s + ready.warm_s < 30
     assert cold.report.queued_ms < 30_000
 
 
@@ -172,7 +194,7 @@ def test_the_event_loop_stays_free_while_rendering(bench: Any, kit: Any) -> None
 
 def test_memory_stays_small(bench: Any, kit: Any) -> None:
     bench.picture(kit.recipe(width=1024, height=1024, steps=2))
-    pid = bench.opened.ready.pid
+    pid = bench.worker().pid
     assert memory(pid) < 1.2e9
     for seed in range(10):
         bench.picture(kit.recipe(seed=seed, steps=4))

@@ -28,19 +28,23 @@ def refusal(other_bench: Any, options: Any) -> str:
     return text
 
 
-def test_a_model_folder_serves_its_family_and_the_tiny_ones_the_rest(
-    other_bench: Any, kit: Any, tiny: Path, tiny_cache: Path
-) -> None:
-    other_bench.open(kit.options(device=kit.device, model=tiny / "flux2-klein", tiny_cache=tiny_cache))
+def test_a_model_folder_serves_its_family_and_the_tiny_ones_the_rest(other_bench: Any, kit: Any, tiny: Path) -> None:
+    other_bench.open(kit.options(models=(tiny / "flux2-klein",)))
     klein, flux = (other_bench.picture(kit.recipe(name, steps=1)) for name in ("flux2-klein", "flux"))
     assert (klein.report.model, flux.report.model) == ("flux2-klein", "tiny")
+    assert other_bench.opened.spawned == 2  # warm is what was named; the rest when it is needed
+
+
+def test_two_folders_of_one_family_are_refused(other_bench: Any, kit: Any, tiny: Path) -> None:
+    said = refusal(other_bench, kit.options(models=(tiny / "flux", tiny / "flux2", tiny / "flux")))
+    assert "serve the same pipelines" in said
 
 
 def test_folders_that_cannot_be_used_are_refused_in_one_line(
-    other_bench: Any, kit: Any, tiny: Path, tiny_cache: Path, tmp_path: Path
+    other_bench: Any, kit: Any, tiny: Path, tmp_path: Path
 ) -> None:
     def with_model(folder: Path) -> Any:
-        return kit.options(device=kit.device, model=folder, tiny_cache=tiny_cache)
+        return kit.options(models=(folder,))
 
     assert "not a pipeline folder" in refusal(other_bench, with_model(tmp_path / "missing"))
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
@@ -60,13 +64,13 @@ def test_folders_that_cannot_be_used_are_refused_in_one_line(
     refusal(other_bench, with_model(corrupt))
 
 
-def test_a_device_or_dtype_that_is_not_there_is_refused(other_bench: Any, kit: Any, tiny_cache: Path) -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        assert "no CUDA device" in refusal(other_bench, kit.options(device="cuda", tiny_cache=tiny_cache))
-    assert "allowed" in refusal(other_bench, kit.options(device="tpu", tiny_cache=tiny_cache))
-    assert "allowed" in refusal(other_bench, kit.options(dtype="int3", tiny_cache=tiny_cache))
+def test_a_device_or_dtype_that_is_not_there_is_refused(
+    other_bench: Any, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "allowed" in refusal(other_bench, kit.options(device="tpu"))
+    assert "allowed" in refusal(other_bench, kit.options(dtype="int3"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "no CUDA device" in refusal(other_bench, kit.options(device="cuda"))
 
 
 def test_the_servers_side_never_loads_torch() -> None:
@@ -78,11 +82,9 @@ def test_the_servers_side_never_loads_torch() -> None:
     assert done.stdout.strip() == b"[]"
 
 
-def test_kept_pictures_are_replayed_byte_for_byte(
-    other_bench: Any, bench: Any, kit: Any, tiny_cache: Path, tmp_path: Path
-) -> None:
+def test_kept_pictures_are_replayed_byte_for_byte(other_bench: Any, bench: Any, kit: Any, tmp_path: Path) -> None:
     recipes = [kit.recipe(), kit.recipe("flux2-klein", format="webp"), kit.recipe("flux-img2img", format="jpeg")]
-    keeping = other_bench.open(kit.options(device=kit.device, tiny_cache=tiny_cache, results=tmp_path / "kept"))
+    keeping = other_bench.open(kit.options(results=tmp_path / "kept"), warm=False)
     made = [other_bench.picture(recipe) for recipe in recipes]
     other_bench.do(keeping.close())
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fauxvider.cli.calibrate_contract import flow, write_contracts
 from fauxvider.cli.rendering import MODEL_OPTIONS, RenderOptions, open_renderer, with_options
 from fauxvider.contract.parse import open_contract
 from fauxvider.errors import RenderError, UsageError
@@ -38,6 +42,13 @@ _OPTIONS = (
     ),
     click.option("--repeats", default=3, show_default=True, type=click.IntRange(1, 100), help="The best one counts."),
     *MODEL_OPTIONS,
+    click.option(
+        "--write",
+        "folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Write the providers' contract files there, with these timings: for fauxvider serve --contract.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
 )
 
@@ -49,6 +60,7 @@ class Target:
     name: str
     pipeline: str
     words: tuple[str, ...]
+    kept: dict[str, Any]  # how long it waits, which is not measured
     steps: Any
     strength: Any
 
@@ -56,8 +68,21 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Result:
     target: Target
+    machine: str
     samples: list[Sample]
     law: Fit
+
+    @property
+    def timing(self) -> dict[str, Any]:
+        """The model's `timing` entry, as a contract has it."""
+        target, work = self.target, self.law.work()
+        if target.steps is not None:
+            work["steps"] = target.steps
+        if target.strength is not None and any(sample.strength is not None for sample in self.samples):
+            work["strength"] = target.strength
+        law = {"work": work, "spread": round(max(0.01, self.law.typical), 2)}
+        note = f"assumed - fitted to {self.machine} by fauxvider calibrate, error {self.law.typical:.1%}"
+        return {**target.kept, **dict.fromkeys(target.words, law), "evidence": note}
 
 
 @click.command()
@@ -65,21 +90,36 @@ class Result:
 def calibrate(**given: Any) -> None:
     """Measure this machine's real renderer on a small grid and fit the contract's timing law to it."""
     render = RenderOptions.taken(given)
-    targets = [_target(name) for name in given["names"] or _documented()]
+    targets = [_target(name) for name in dict.fromkeys(given["names"]) or _documented()]
     grid = _grid(given)
     renderer = open_renderer(render)
     if renderer is None:
         raise UsageError("only real pipelines can be measured")
-    machine, results = asyncio.run(_measured(renderer, targets, grid))
+    results = asyncio.run(_measured(renderer, targets, grid))
     if given["as_json"]:
-        click.echo(json.dumps({"machine": machine, "models": [_as_json(one, machine) for one in results]}, indent=1))
-        return
+        click.echo(json.dumps({"models": [_as_json(one) for one in results]}, indent=1))
+    else:
+        _show(results, grid)
+    if given["folder"] is not None:
+        written = write_contracts(given["folder"], {one.target.name: one.timing for one in results})
+        files = " ".join(f"--contract {path}" for path in written)
+        click.echo(f"\nTo imitate this machine:\n  fauxvider serve {files}", err=given["as_json"])
+
+
+def _show(results: list[Result], grid: Grid) -> None:
     from fauxvider.renderers.diffusers.calibrate import report
 
-    click.echo(f"measured on {machine}; times are the model's own work, without queue, encoding and network")
+    click.echo("Times are the model's own work, without queue, encoding and network.")
     for one in results:
         click.echo(f"\n{report(one.target.name, one.samples, one.law)}")
-        click.echo(f"timing: {_flow(_timing(one, machine))}")
+        click.echo(f"machine: {one.machine}")
+        click.echo(f"timing: {flow(one.timing)}")
+    largest = max(max(size) for size in grid.sizes)
+    if any(max(sample.rendered) < largest for one in results for sample in one.samples[-1:]):
+        click.echo(
+            "\nPictures are rendered smaller than they are handed out here, so a large one costs no more than a "
+            "small one.\n--render-max-side says how large."
+        )
 
 
 def _documented() -> list[str]:
@@ -98,8 +138,12 @@ def _target(name: str) -> Target:
     if not found.picture.pipeline:
         raise UsageError(f"no pipeline renders {name}: its contract names none")
     picture = tree["models"][model]["picture"]
-    words = tuple(phase.state.word for phase in contract.phases if phase.state.canonical == "running")
-    return Target(name, found.picture.pipeline, words, picture.get("steps"), picture.get("strength"))
+    waiting = {phase.state.word for phase in contract.phases if phase.state.canonical != "running"}
+    timed = tree["models"][model].get("timing", {})
+    words = [phase.state.word for phase in contract.phases if phase.state.word not in waiting]
+    words += [word for word in timed if word not in (*waiting, *words, "evidence")]  # running, in another reading
+    kept = {word: law for word, law in timed.items() if word in waiting}
+    return Target(name, found.picture.pipeline, tuple(words), kept, picture.get("steps"), picture.get("strength"))
 
 
 def _grid(given: Mapping[str, Any]) -> Grid:
@@ -138,45 +182,34 @@ def _strength(text: str) -> float:
     return number
 
 
-async def _measured(renderer: DiffusersRenderer, targets: list[Target], grid: Grid) -> tuple[str, list[Result]]:
+async def _measured(renderer: DiffusersRenderer, targets: list[Target], grid: Grid) -> list[Result]:
     from fauxvider.renderers.diffusers.calibrate import cells, fit, measure
 
     results = []
     try:
-        await renderer.start()
-        ready = renderer.ready
-        machine = f"{ready.device} ({ready.dtype}, {platform.processor() or platform.machine()})" if ready else ""
+        await renderer.start(warm=False)
         for target in targets:
-            with click.progressbar(length=len(cells(target.pipeline, grid)), label=target.name, file=sys.stderr) as bar:
-
-                def count(_sample: Sample, bar: Any = bar) -> None:
-                    bar.update(1)
-
-                samples = await measure(renderer, target.pipeline, grid, on_sample=count)
-            results.append(Result(target, samples, fit(samples)))
+            runs = len(cells(target.pipeline, grid)) * grid.repeats
+            with click.progressbar(length=runs, label=target.name, file=sys.stderr) as bar:
+                samples = await measure(renderer, target.pipeline, grid, on_run=partial(bar.update, 1))
+            results.append(Result(target, _machine(samples[0]), samples, fit(samples)))
     except RenderError as error:
         raise UsageError(str(error)) from None
     finally:
         await renderer.close()
-    return machine, results
+    return results
 
 
-def _timing(one: Result, machine: str) -> dict[str, Any]:
-    """Give a model's `timing` entry, as a contract has it."""
-    target, work = one.target, one.law.work()
-    if target.steps is not None:
-        work["steps"] = target.steps
-    if target.strength is not None and any(sample.strength is not None for sample in one.samples):
-        work["strength"] = target.strength
-    law = {"work": work, "spread": round(max(0.01, one.law.typical), 2)}
-    note = f"assumed - fitted to {machine} by fauxvider calibrate, error {one.law.typical:.1%}"
-    return {**dict.fromkeys(target.words, law), "evidence": note}
+def _machine(sample: Sample) -> str:
+    kind = platform.processor() or platform.machine()
+    return f"{sample.model} on {sample.device} ({sample.dtype}; {os.cpu_count()} x {kind})"
 
 
-def _as_json(one: Result, machine: str) -> dict[str, Any]:
+def _as_json(one: Result) -> dict[str, Any]:
     samples = [
         {
             "size": [sample.width, sample.height],
+            "rendered": list(sample.rendered),
             "steps": sample.steps,
             "strength": sample.strength,
             "measured_ms": round(sample.execution_ms, 2),
@@ -184,22 +217,11 @@ def _as_json(one: Result, machine: str) -> dict[str, Any]:
         }
         for sample in one.samples
     ]
-    error = {"typical": round(one.law.typical, 4), "worst": round(one.law.worst, 4)}
-    timing = _timing(one, machine)
     return {
         "model": one.target.name,
         "pipeline": one.target.pipeline,
-        "timing": timing,
-        "error": error,
+        "machine": one.machine,
+        "timing": one.timing,
+        "error": {"typical": round(one.law.typical, 4), "worst": round(one.law.worst, 4)},
         "samples": samples,
     }
-
-
-def _flow(value: Any) -> str:
-    """Write a tree as YAML in one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    is_plain = isinstance(value, str) and value.replace(".", "").isalnum()
-    return str(value) if is_plain else json.dumps(value, default=str)

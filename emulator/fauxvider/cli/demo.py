@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fauxvider.cli.rendering import MODEL_OPTIONS, RENDERER, TINY, RenderOptions, open_renderer, with_options
+from fauxvider.cli.rendering import MODEL_OPTIONS, RENDERER, RenderOptions, open_renderer, with_options
 from fauxvider.demo.gallery import Gallery
 from fauxvider.demo.page import SHEET, report_page
 from fauxvider.demo.sheet import write_sheet
@@ -37,7 +37,7 @@ def demo(out: Path, **given: Any) -> None:
     With --renderer diffusers the pictures are really rendered, and sheet.png shows them side by side.
     """
     render = RenderOptions.taken(given)
-    if render.renderer != "synthetic" and render.model == TINY and render.render_max_side is None:
+    if render.renderer != "synthetic" and not render.folders and render.render_max_side is None:
         render = replace(render, render_max_side=_DEMO_SIDE)
     pipeline = open_renderer(render)
     out.mkdir(parents=True, exist_ok=True)

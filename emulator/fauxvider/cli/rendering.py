@@ -28,10 +28,11 @@ RENDERER = click.option(
 MODEL_OPTIONS = (
     click.option(
         "--model",
-        default=TINY,
-        show_default=True,
+        "models",
+        multiple=True,
         metavar="PATH|tiny",
-        help="A local diffusers folder (safetensors), or tiny models with random weights, built when needed.",
+        help="A local diffusers folder (safetensors), one for each family; tiny models with random weights, built when "
+        "needed, serve the rest.  [default: tiny]",
     ),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
     click.option(
@@ -43,11 +44,19 @@ MODEL_OPTIONS = (
         metavar="N",
         help="Render at most that large and scale up; files keep the size asked for.  [default: 256 for tiny]",
     ),
+    click.option(
+        "--render-workers",
+        type=click.IntRange(1),
+        default=3,
+        show_default=True,
+        metavar="N",
+        help="Worker processes alive at a time, one for each model folder; an idle one ends to make room.",
+    ),
 )
 RENDER_OPTIONS = (
     RENDERER,
     *MODEL_OPTIONS,
-    click.option("--warm", is_flag=True, help="Load the model before serving; else the first job waits for it."),
+    click.option("--warm", is_flag=True, help="Load the models before serving; else a model's first job waits for it."),
     click.option(
         "--render-cache",
         type=click.Path(file_okay=False, path_type=Path),
@@ -65,13 +74,19 @@ class RenderOptions:
     """The options by their names."""
 
     renderer: str = "diffusers"
-    model: str = TINY
+    models: tuple[str, ...] = ()
     device: str = "auto"
     dtype: str = "auto"
     render_max_side: int | None = None
+    render_workers: int = 3
     warm: bool = False
     render_cache: Path | None = None
     replay: bool = False
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders of models that are not the tiny ones."""
+        return tuple(Path(model) for model in self.models if model != TINY)
 
     @classmethod
     def taken(cls, given: dict[str, Any]) -> RenderOptions:
@@ -95,7 +110,8 @@ def open_renderer(options: RenderOptions) -> DiffusersRenderer | None:
     if options.renderer == "synthetic":
         for one in fields(RenderOptions):
             if one.name != "renderer" and getattr(options, one.name) != one.default:
-                raise UsageError(f"--{one.name.replace('_', '-')} needs --renderer diffusers")
+                flag = "model" if one.name == "models" else one.name.replace("_", "-")
+                raise UsageError(f"--{flag} needs --renderer diffusers")
         return None
     from fauxvider.renderers.diffusers.handle import DiffusersRenderer
     from fauxvider.renderers.diffusers.options import Options
@@ -104,10 +120,11 @@ def open_renderer(options: RenderOptions) -> DiffusersRenderer | None:
         raise UsageError("--replay needs --render-cache, the folder of the kept pictures")
     renderer = DiffusersRenderer(
         Options(
-            model=None if options.model == TINY else Path(options.model),
+            models=options.folders,
             device=options.device,
             dtype=options.dtype,
             render_max_side=options.render_max_side,
+            max_workers=options.render_workers,
             results=options.render_cache,
             replay=options.replay,
         )

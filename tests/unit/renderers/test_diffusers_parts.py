@@ -23,7 +23,14 @@ from fauxvider.renderers.diffusers import options as options_module
 from fauxvider.renderers.diffusers.calibrate import Fit, Sample, fit, report
 from fauxvider.renderers.diffusers.handle import DiffusersRenderer
 from fauxvider.renderers.diffusers.options import Options
-from fauxvider.renderers.diffusers.parameters import PIPELINES, call_for, effective_steps, problem, rendered_size
+from fauxvider.renderers.diffusers.parameters import (
+    FAMILIES,
+    PIPELINES,
+    call_for,
+    effective_steps,
+    problem,
+    rendered_size,
+)
 from fauxvider.renderers.diffusers.protocol import (
     HEAD,
     Done,
@@ -165,15 +172,53 @@ def test_without_the_extra_one_line_names_it(monkeypatch: pytest.MonkeyPatch) ->
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_folder_is_checked_before_a_worker_is_started(tmp_path: Path) -> None:
+def model_folder(path: Path, class_name: str) -> Path:
+    (path / "vae").mkdir(parents=True)
+    (path / "model_index.json").write_text(json.dumps({"_class_name": class_name}))
+    (path / "vae" / "weights.safetensors").write_bytes(b"")
+    return path
+
+
+def test_a_model_folder_is_checked_before_a_worker_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options_module, "find_spec", lambda name: name)
     with pytest.raises(RenderError, match="not a pipeline folder"):
-        Options(model=tmp_path).served_by_model()
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxKontextPipeline"}))
-    assert Options(model=tmp_path).served_by_model() == ("flux", "flux-img2img", "flux-kontext")
-    folders = Options(model=tmp_path).configure().folders
-    assert folders["flux"] == str(tmp_path.resolve())
-    assert folders["flux2"] == "tiny"
-    assert Options().configure().threads == 1
+        Options(models=(tmp_path,)).check()
+    kontext, klein = (
+        model_folder(tmp_path / "k", "FluxKontextPipeline"),
+        model_folder(tmp_path / "b", "Flux2KleinPipeline"),
+    )
+    other = model_folder(tmp_path / "other", "StableDiffusionPipeline")
+    with pytest.raises(RenderError, match=r"StableDiffusionPipeline.*allowed: Flux2KleinPipeline"):
+        Options(models=(kontext, other)).check()
+    with pytest.raises(RenderError, match=r"k and .*k serve the same pipelines"):
+        Options(models=(kontext, klein, kontext)).check()
+    (klein / "vae" / "weights.safetensors").rename(klein / "vae" / "weights.bin")
+    with pytest.raises(RenderError, match="only pickled"):
+        Options(models=(kontext, klein)).check()
+    Options(models=(kontext,)).check()
+
+
+@pytest.mark.parametrize("wrong", [{"device": "tpu"}, {"dtype": "int3"}])
+def test_a_device_or_dtype_that_does_not_exist_is_refused(
+    wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options_module, "find_spec", lambda name: name)
+    with pytest.raises(RenderError, match=r"is not a (device|dtype) \(allowed: auto"):
+        Options(**wrong).check()
+
+
+def test_each_family_has_a_worker_told_of_its_own_folder(tmp_path: Path) -> None:
+    options = Options(models=(model_folder(tmp_path / "klein", "Flux2KleinPipeline"),))
+    told = {family: options.configure(family) for family in FAMILIES}
+    assert list(told) == ["flux", "flux2", "flux2-klein"]
+    assert {family: one.model for family, one in told.items()} == {
+        "flux": None,
+        "flux2": None,
+        "flux2-klein": str((tmp_path / "klein").resolve()),
+    }
+    assert {family: one.threads for family, one in told.items()} == {"flux": 1, "flux2": 1, "flux2-klein": None}
+    assert options.about()["model"] == "flux2-klein=klein"
+    assert Options().about()["model"] == "tiny"
 
 
 def test_kept_pictures_are_replayed_without_torch(tmp_path: Path) -> None:

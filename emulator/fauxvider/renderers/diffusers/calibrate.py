@@ -39,6 +39,10 @@ class Sample:
     steps: int
     strength: float | None
     execution_ms: float
+    rendered: tuple[int, int] = (0, 0)  # the size that the model worked at
+    model: str = ""
+    device: str = ""
+    dtype: str = ""
 
     @property
     def megapixels(self) -> float:
@@ -84,17 +88,20 @@ async def measure(
     pipeline: str,
     grid: Grid | None = None,
     *,
-    on_sample: Callable[[Sample], None] | None = None,
+    on_run: Callable[[], object] | None = None,
 ) -> list[Sample]:
     """Run the grid through one pipeline. Raises RenderError when a picture cannot be made."""
     grid = grid or Grid()
-    samples = []
-    for (width, height), steps, strength in cells(pipeline, grid):
-        sample = await _best(renderer, _recipe(pipeline, width, height, steps, strength), grid.repeats)
-        samples.append(sample)
-        if on_sample is not None:
-            on_sample(sample)
-    return samples
+    wanted = cells(pipeline, grid)
+    best: dict[int, Sample] = {}
+    # Round after round: what else the machine does for some seconds then spoils one run of a cell, not all.
+    for seed in range(max(1, grid.repeats)):
+        for number, ((width, height), steps, strength) in enumerate(wanted):
+            sample = await _run(renderer, replace(_recipe(pipeline, width, height, steps, strength), seed=seed))
+            best[number] = min(best.get(number, sample), sample, key=lambda one: one.execution_ms)
+            if on_run is not None:
+                on_run()
+    return list(best.values())
 
 
 def cells(pipeline: str, grid: Grid) -> list[tuple[tuple[int, int], int, float | None]]:
@@ -103,15 +110,15 @@ def cells(pipeline: str, grid: Grid) -> list[tuple[tuple[int, int], int, float |
     return list(product(grid.sizes, grid.steps, strengths))
 
 
-async def _best(renderer: DiffusersRenderer, recipe: Recipe, repeats: int) -> Sample:
-    found: list[Sample] = []
-    for number in range(max(1, repeats)):
-        end = await renderer.run(replace(recipe, seed=number))
-        if isinstance(end, Failed):
-            raise RenderError(f"{recipe.pipeline} at {recipe.width}x{recipe.height}: {end.kind}: {end.detail}")
-        steps, spent = end.report.steps, end.report.execution_ms
-        found.append(Sample(recipe.width, recipe.height, steps, recipe.strength, spent))
-    return min(found, key=lambda sample: sample.execution_ms)
+async def _run(renderer: DiffusersRenderer, recipe: Recipe) -> Sample:
+    end = await renderer.run(recipe)
+    if isinstance(end, Failed):
+        raise RenderError(f"{recipe.pipeline} at {recipe.width}x{recipe.height}: {end.kind}: {end.detail}")
+    made = end.report
+    return Sample(
+        recipe.width, recipe.height, made.steps, recipe.strength, made.execution_ms,
+        rendered=made.rendered, model=made.model, device=made.device, dtype=made.dtype,
+    )  # fmt: skip
 
 
 def _recipe(pipeline: str, width: int, height: int, steps: int, strength: float | None) -> Recipe:

@@ -9,7 +9,17 @@ from fauxvider.engine.outputs import sniff
 from fauxvider.engine.recipe import Recipe
 from fauxvider.renderers.diffusers.protocol import Render
 
-__all__ = ["PIPELINES", "TINY_MAX_SIDE", "Call", "Pipeline", "call_for", "effective_steps", "problem", "rendered_size"]
+__all__ = [
+    "FAMILIES",
+    "PIPELINES",
+    "TINY_MAX_SIDE",
+    "Call",
+    "Pipeline",
+    "call_for",
+    "effective_steps",
+    "problem",
+    "rendered_size",
+]
 
 TINY_MAX_SIDE = 256
 _MULTIPLE = 16
@@ -21,7 +31,7 @@ _SEEDS = 2**64
 class Pipeline:
     """One way to call a model: its diffusers class, and what that class can apply."""
 
-    family: str  # folders of the tiny model are named by it
+    family: str  # pipelines of one family share a model folder, and so a worker
     class_name: str
     model_classes: frozenset[str]  # `_class_name` of the folders that can serve it
     least_sources: int = 0
@@ -44,6 +54,8 @@ PIPELINES: dict[str, Pipeline] = {
         picky=True,
     ),
 }  # fmt: skip
+
+FAMILIES = tuple(dict.fromkeys(pipeline.family for pipeline in PIPELINES.values()))
 
 
 @dataclass(frozen=True, slots=True)

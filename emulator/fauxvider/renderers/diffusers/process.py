@@ -59,20 +59,11 @@ class WorkerProcess:
     @classmethod
     async def start(cls, configure: Configure, *, timeout_s: float) -> WorkerProcess:
         """Spawn a worker and wait until it can render. Raises WorkerStartError."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            _BOOT,
-            json.dumps([path for path in sys.path if path]),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env={**os.environ, **_ENVIRONMENT},
-        )
-        worker = cls(process)
+        worker = cls(await _spawned())
         try:
             worker.send(configure)
-            answer = await asyncio.wait_for(worker.read(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                answer = await worker.read()
         except TimeoutError:
             await worker.kill()
             raise WorkerStartError(f"the rendering worker was not ready after {timeout_s:g} s") from None
@@ -155,3 +146,12 @@ class WorkerProcess:
         stream = self._process.stderr
         while stream is not None and (chunk := await stream.read(4096)):
             self._noise.append(chunk)
+
+
+async def _spawned() -> Process:
+    command = (sys.executable, "-c", _BOOT, json.dumps([path for path in sys.path if path]))
+    environment = {**os.environ, **_ENVIRONMENT}
+    try:
+        return await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment)
+    except OSError as error:
+        raise WorkerStartError(f"no rendering worker could be spawned: {error.strerror or error}") from error

@@ -49,9 +49,13 @@ Fault: TypeAlias = Literal["oom", "nan", "black", "crash", "hang"]
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """The first message: which folder serves which pipeline (``tiny`` is built on demand), and how."""
+    """The first message: the one folder that the worker serves, and how.
 
-    folders: dict[str, str]
+    ``model`` is a folder whose pipelines are of that ``family``; None is the tiny one, built on demand.
+    """
+
+    family: str
+    model: str | None
     tiny_cache: str
     device: str = "auto"
     dtype: str = "auto"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +30,6 @@ class UnusableError(RenderError):
         super().__init__(f"the model gave a {'black' if kind == 'black' else 'not-a-number'} picture")
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A pipeline object and how to call it."""
-
-    pipe: Any
-    name: str
-    tiny: bool
-
-
 def versions() -> dict[str, str]:
     """Name the libraries that made a picture."""
     return {
@@ -50,42 +40,35 @@ def versions() -> dict[str, str]:
 
 
 class Studio:
-    """All pipelines of one worker, loaded once; pipelines of one family share their weights."""
+    """The pipelines of one model folder, which share its weights."""
 
     def __init__(self, configure: Configure) -> None:
         self.device = _device(configure.device)
         self._configure = configure
-        has_tiny = "tiny" in configure.folders.values()
+        self._tiny = configure.model is None
         name = configure.dtype
         if name == "auto":
-            name = "float32" if self.device == "cpu" or set(configure.folders.values()) == {"tiny"} else "bfloat16"
-        if name not in _DTYPES:
-            raise RenderError(f"{name!r} is not a dtype (allowed: auto, {', '.join(_DTYPES)})")
+            name = "float32" if self.device == "cpu" or self._tiny else "bfloat16"
         self.dtype_name = name
         _settle_torch(self.device, configure)
-        tiny_root = self._tiny_root() if has_tiny else None
-        self._loaded = self._load(tiny_root)
+        folder = self._tiny_folder() if configure.model is None else Path(configure.model)
+        self.model_name = "tiny" if self._tiny else folder.name
+        self._pipes = self._load(folder)
 
-    def _tiny_root(self) -> Path:
+    def _tiny_folder(self) -> Path:
         from fauxvider.renderers.diffusers.tiny import ensure_built
 
-        return ensure_built(Path(self._configure.tiny_cache))
+        return ensure_built(Path(self._configure.tiny_cache)) / self._configure.family
 
-    def _load(self, tiny_root: Path | None) -> dict[str, Loaded]:
-        first: dict[str, Any] = {}
-        loaded = {}
-        for name, folder in self._configure.folders.items():
-            wanted = PIPELINES[name]
-            tiny = folder == "tiny"
-            path = str(tiny_root / wanted.family) if tiny and tiny_root is not None else folder
-            if path not in first:
-                first[path] = self._open(path)
-            pipe, kind = first[path], getattr(diffusers, wanted.class_name)
-            if type(pipe) is not kind:
-                pipe = kind.from_pipe(pipe)
-            pipe.set_progress_bar_config(disable=True)
-            loaded[name] = Loaded(pipe, "tiny" if tiny else Path(folder).name, tiny)
-        return loaded
+    def _load(self, folder: Path) -> dict[str, Any]:
+        first = self._open(str(folder))
+        pipes = {}
+        for name, wanted in PIPELINES.items():
+            if wanted.family == self._configure.family:
+                kind = getattr(diffusers, wanted.class_name)
+                pipes[name] = first if type(first) is kind else kind.from_pipe(first)
+                pipes[name].set_progress_bar_config(disable=True)
+        return pipes
 
     def _open(self, path: str) -> Any:
         # Never the hub, never pickle, never a folder's own code.
@@ -98,54 +81,45 @@ class Studio:
         )
         return pipe.to(self.device)
 
-    def model_name(self, pipeline: str) -> str:
-        """Say which model serves that pipeline."""
-        return self._loaded[pipeline].name
-
     def warm_up(self) -> None:
-        """Take one small step with each model, so that first jobs are not slower than later ones."""
-        seen = set()
-        for name, loaded in self._loaded.items():
-            if id(loaded.pipe.transformer) in seen or PIPELINES[name].least_sources:
-                continue
-            seen.add(id(loaded.pipe.transformer))
-            job = Render("warm-up", name, 64, 64, "png", None, "", "", 0, 1, None, None)
-            call, pictures = self.prepare(job)
-            self.run(job, call, pictures, lambda _step, _total: None)
+        """Take one small step, so that the first job is not slower than later ones."""
+        name = next(name for name in self._pipes if not PIPELINES[name].least_sources)
+        job = Render("warm-up", name, 64, 64, "png", None, "", "", 0, 1, None, None)
+        call, pictures = self.prepare(job)
+        self.run(job, call, pictures, lambda _step, _total: None)
 
     def prepare(self, job: Render) -> tuple[Call, list[Image.Image]]:
         """Read the job: its call, and its source pictures decoded. Raises RenderError for a bad one."""
-        loaded = self._loaded.get(job.pipeline)
-        if loaded is None:
-            raise RenderError(f"no model serves {job.pipeline}")
+        if job.pipeline not in self._pipes:
+            raise RenderError(f"this model does not serve {job.pipeline}")
         side = self._configure.render_max_side
-        side = TINY_MAX_SIDE if side is None and loaded.tiny else side
-        call = call_for(job, tiny=loaded.tiny, max_side=side)
+        side = TINY_MAX_SIDE if side is None and self._tiny else side
+        call = call_for(job, tiny=self._tiny, max_side=side)
         size = (job.width, job.height)
         kinds = job.sources[: PIPELINES[job.pipeline].most_sources]
         pictures = [_source(kind, label, blob, size) for (kind, label), blob in zip(kinds, job.blobs, strict=False)]
         if call.steps == 0:
             return call, [fit(picture, size) for picture in pictures]
         # The tiny models find a reference's colours by place, so it must be as large as the picture.
-        return call, [fit(picture, call.rendered) if loaded.tiny else _shrunk(picture, side) for picture in pictures]
+        return call, [fit(picture, call.rendered) if self._tiny else _shrunk(picture, side) for picture in pictures]
 
     def run(self, job: Render, call: Call, pictures: list[Image.Image], on_step: OnStep) -> Image.Image:
         """Call the pipeline. ``on_step`` hears (step, total) and may raise to stop it."""
         if call.steps == 0:
             return pictures[0]
-        loaded = self._loaded[job.pipeline]
+        pipe = self._pipes[job.pipeline]
         values = dict(call.values)
         if pictures:
             values["image"] = pictures if PIPELINES[job.pipeline].picky else pictures[0]
         if PIPELINES[job.pipeline].picky:
-            layers = loaded.pipe.text_encoder.config.get_text_config().num_hidden_layers
+            layers = pipe.text_encoder.config.get_text_config().num_hidden_layers
             # The classes' defaults, (10, 20, 30) of 40 and (9, 18, 27) of 36, for an encoder of any depth.
             values["text_encoder_out_layers"] = tuple(layers * quarter // 4 for quarter in (1, 2, 3))
         steps = _Steps(job, on_step, self.device)
         # Noise comes from the CPU on every device, so that one seed is one picture.
         generator = torch.Generator("cpu").manual_seed(job.seed)
         with torch.inference_mode():
-            image = loaded.pipe(**values, generator=generator, callback_on_step_end=steps).images[0]
+            image = pipe(**values, generator=generator, callback_on_step_end=steps).images[0]
         if not steps.finite:
             raise UnusableError("nan")
         return _blackened(image) if job.fault == "black" else image
@@ -168,8 +142,8 @@ class Studio:
 
     def free_hooks(self) -> None:
         """Undo what a pipeline had no chance to undo when a job broke off."""
-        for loaded in self._loaded.values():
-            loaded.pipe.maybe_free_model_hooks()
+        for pipe in self._pipes.values():
+            pipe.maybe_free_model_hooks()
 
     def recover(self) -> None:
         """Make room again after a job that failed; takes a quarter of a second."""
@@ -201,8 +175,6 @@ class _Steps:
 
 
 def _device(wanted: str) -> str:
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise RenderError(f"{wanted!r} is not a device (allowed: auto, cpu, cuda)")
     if wanted == "cuda" and not torch.cuda.is_available():
         raise RenderError("device cuda was asked for, but torch finds no CUDA device here")
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"

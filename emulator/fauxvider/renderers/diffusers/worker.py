@@ -219,7 +219,7 @@ def _picture(job: Render, studio: Any, watch: Watch) -> Message:
         steps=watch.step,
         rendered=call.rendered,
         unapplied=call.unapplied,
-        model=studio.model_name(job.pipeline),
+        model=studio.model_name,
         blobs=(data,),
     )
 
