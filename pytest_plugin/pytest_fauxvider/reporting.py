@@ -1,0 +1,139 @@
+"""What is told of a test's world: a section below its failure, and the files that are kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_fauxvider.options import OPTIONS, Options
+
+if TYPE_CHECKING:
+    from pytest_fauxvider.world import FauxWorld
+
+__all__ = ["add_to", "keep", "section_text", "trace_folder"]
+
+TITLE = "fauxvider: what the provider saw"
+CAPSULE, JOURNAL, PAGE = "run.capsule.json", "journal.jsonl", "timeline.html"
+MOST_LINES = 40
+_MOST_MISSES = 5
+_SLUG = 60
+
+_HINT = """\
+Hypothesis calls this test many times, and the fixture `fauxvider` is one world for all of them.
+Give each example its own:
+    @given(...)
+    @given_world("PROVIDER")                    # from pytest_fauxvider.examples_world import given_world
+    def test_it(world, ...): ...
+or, in the test's body, with the fixture `fauxvider_server`:
+    with fauxvider_server.world("PROVIDER") as world: ..."""
+
+
+def add_to(report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[None], world: FauxWorld) -> None:
+    """Keep what is to be kept of the world, and tell of it below a failure."""
+    options = item.config.stash[OPTIONS]
+    folder = trace_folder(item, options)
+    if report.failed:
+        if call.excinfo is not None and call.excinfo.typename == "FailedHealthCheck":
+            report.sections.append(("fauxvider and Hypothesis", _HINT))
+        kept = keep(world, folder) if options.trace != "off" else {}
+        report.sections.append((TITLE, section_text(world, kept)))
+        report.user_properties.extend((f"fauxvider_{name}", str(path)) for name, path in kept.items())
+    elif report.when == "call" and options.trace == "on":
+        keep(world, folder)
+    elif report.when == "setup" and options.trace != "off" and folder.is_dir():
+        shutil.rmtree(folder, ignore_errors=True)  # of an earlier run: this one tells of itself
+
+
+def trace_folder(item: pytest.Item, options: Options) -> Path:
+    """Give the folder of one test: its name to be read, a digest to tell it from others of that name."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", item.name)[:_SLUG].strip("-.")
+    digest = hashlib.blake2b(item.nodeid.encode(), digest_size=4).hexdigest()
+    return _root(item.config, options) / f"{name}-{digest}"
+
+
+def _root(config: pytest.Config, options: Options) -> Path:
+    if options.trace_dir is not None:
+        return options.trace_dir
+    cache = getattr(config, "cache", None)  # none under -p no:cacheprovider
+    return Path(cache.mkdir("fauxvider")) if cache is not None else config.rootpath / ".fauxvider"
+
+
+def keep(world: FauxWorld, folder: Path) -> dict[str, Path]:
+    """Write a world's files; give them by what they are. A capsule that cannot be made faithfully is left out."""
+    from fauxvider import UsageError
+
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {"timeline": folder / PAGE, "journal": folder / JOURNAL}
+    kept["timeline"].write_text(world.report().page(), encoding="utf-8")
+    lines = [json.dumps(entry, sort_keys=True) for entry in world.journal()["entries"]]
+    kept["journal"].write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    try:
+        world.save(folder / CAPSULE)
+    except UsageError as error:
+        (folder / CAPSULE).with_suffix(".txt").write_text(f"{error}\n", encoding="utf-8")
+        return kept
+    return {"capsule": folder / CAPSULE, **kept}
+
+
+def section_text(world: FauxWorld, kept: dict[str, Path] | None = None) -> str:
+    """Tell of a world: its story, why requests were refused, the verdict on the client, how to see it again."""
+    return "\n".join([*_story(world), *_misses(world), *_judged(world), *_kept(world, kept or {})])
+
+
+def _story(world: FauxWorld) -> Iterator[str]:
+    made = world.server.emulator.world(world.name)
+    options = made.options
+    yield f"world {world.name}: clock {made.clock.spec}, seed {options.seed}, scenario {options.scenario.name}"
+    lines = world.story()
+    yield ""
+    if not lines:
+        yield "No request came, and nothing happened."
+    if len(lines) > MOST_LINES:
+        yield f"({len(lines) - MOST_LINES} earlier lines are left out)"
+    yield from lines[-MOST_LINES:]
+
+
+def _misses(world: FauxWorld) -> Iterator[str]:
+    if found := world.near_misses():
+        yield ""
+        yield "Why requests were refused:"
+        yield from (f"  {text}" for text in found[-_MOST_MISSES:])
+
+
+def _judged(world: FauxWorld) -> Iterator[str]:
+    from fauxvider.analysis.verdict import verdict_text
+
+    yield ""
+    yield verdict_text(world.verdict(ignore=world.plan.ignore)).rstrip()
+
+
+def _kept(world: FauxWorld, kept: dict[str, Path]) -> Iterator[str]:
+    if not kept:
+        return
+    yield ""
+    if "capsule" in kept:
+        yield f"replay:   {shlex.join(['fauxvider', 'replay', _shown(kept['capsule']), *_contracts(world)])}"
+    else:
+        reason = next(iter(kept.values())).parent / "run.capsule.txt"
+        yield f"replay:   not possible, {reason.read_text(encoding='utf-8').strip()}"
+    yield f"timeline: {_shown(kept['timeline'])}"
+
+
+def _contracts(world: FauxWorld) -> Iterator[str]:
+    for path in world.server.contract_files:
+        yield from ("--contract", _shown(path))
+
+
+def _shown(path: Path) -> str:
+    """Give a path as it can be typed where pytest was started."""
+    near = os.path.relpath(path)
+    return str(path) if near.startswith("..") else near
