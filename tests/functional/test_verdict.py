@@ -64,7 +64,7 @@ def test_bugs_cover_the_rules() -> None:
 REQUESTS = (
     {"lose": "reset"}, {"lose": "truncate"}, {"lose": "close"}, {"lose": "html_522"},
     {"lose": {"status": 502, "text": "<h1>Bad Gateway</h1>"}}, {"garble": "json"}, {"garble": "encoding"},
-    {"garble": "length"}, {"garbage": True}, {"half_close": True}, {"slow": "7s"}, {"slow": "45s"}, {"lose": "hang"},
+    {"garble": "length"}, {"garbage": True}, {"half_close": True}, {"slow": "7s"}, {"slow": "45s"}, {"slow": "2h"}, {"drip": "40s"}, {"lose": "hang"},
     {"refuse": "unavailable"}, {"refuse": "internal"}, {"refuse": "rate"}, {"refuse": "rate", "retry_after": "20s"},
     {"answer": {"status": 503, "text": "busy"}},
 )  # fmt: skip

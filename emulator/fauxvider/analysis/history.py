@@ -11,6 +11,7 @@ from fauxvider.analysis.job_story import Asked, End, JobStory, Note, Shown, Trie
 from fauxvider.contract.model import Contract
 from fauxvider.engine.callbacks import is_accepted, is_retried
 from fauxvider.engine.facts import Attempt
+from fauxvider.values import parse_span
 
 __all__ = ["History"]
 
@@ -59,6 +60,10 @@ class History:
                 key = (one.provider, one.method, one.path, one.fingerprint)
                 groups.setdefault(key, []).append(one)
         return iter(groups.values())
+
+    def is_held_at(self, provider: str, moment: int) -> bool:
+        """Whether a scenario was holding an answer back just then: who waits for it can do nothing else."""
+        return any(one.at < moment <= one.ended for one in self.requests if one.provider == provider and one.is_late)
 
     def _by_kind(self, entry: Mapping[str, Any]) -> None:
         kind = entry.get("kind")
@@ -142,7 +147,7 @@ def _asked(entry: Mapping[str, Any], contract: Contract) -> Asked:
     is_damaged = text_in(entry, "does") == "file" and bool(faults & {"garble json", "garble encoding"})
     ended = whole_in(entry, "ended") or at
     # Nobody knows how long the client waits: an answer that a scenario held back for long may have come to nobody.
-    is_late = "slow" in faults and ended - at >= _LATE
+    is_late = _held_back(faults, ended - at) >= _LATE
     lost, word = is_lost(entry) and not is_damaged, text_in(entry, "word")
     return Asked(
         at=at,
@@ -165,8 +170,14 @@ def _asked(entry: Mapping[str, Any], contract: Contract) -> Asked:
         leaks=text_in(entry, "leaks"),
         faults=faults,
         is_lost=lost,
-        is_seen=not lost and not is_late,
+        is_late=is_late,
     )
+
+
+def _held_back(faults: frozenset[str], took: int) -> int:
+    """Give the ms by which a scenario put off the end of an answer; a drip takes real time, which no entry shows."""
+    drips = [fault.partition(" ")[2] for fault in faults if fault.startswith("drip ")]
+    return (took if "slow" in faults else 0) + sum(map(parse_span, drips))
 
 
 def _shown(contract: Contract, state: str, word: str) -> Shown:

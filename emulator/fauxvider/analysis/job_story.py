@@ -46,7 +46,12 @@ class Asked:
     leaks: str
     faults: frozenset[str]
     is_lost: bool  # the answer surely did not reach the client
-    is_seen: bool  # it surely did; a very late one is neither, and nobody is blamed for what it showed
+    is_late: bool  # a scenario held it back for long: it may have come to nobody
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the answer surely reached the client: nobody is blamed for what another one showed."""
+        return not (self.is_lost or self.is_late)
 
     @property
     def is_ok(self) -> bool:
@@ -84,6 +89,11 @@ class Tried:
     is_answered: bool
     is_taken: bool
     is_retried: bool  # the contract tries again after such an outcome
+
+    @property
+    def is_tampered(self) -> bool:
+        """Whether it came with other bytes than were meant: nobody knows what they told."""
+        return "tamper" in self.faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +162,18 @@ class JobStory:
     def is_known(self) -> bool:
         """Whether the client can know the job's name: from an answer, by a callback, or because it uses it."""
         is_used = bool(self.files) or any(asked.does != "submit" for asked in self.asks)
-        return self.is_named or is_used or any(tried.is_taken for tried in self.tries)
+        return self.is_named or is_used or any(tried.is_taken and not tried.is_tampered for tried in self.tries)
 
     @property
     def is_named(self) -> bool:
-        """Whether an answer to the POST (or to its replay) told the client the job's name."""
+        """Whether an answer to the POST (or to its replay) surely told the client the job's name."""
         return any(asked.does == "submit" and asked.is_ok for asked in self.asks)
+
+    @property
+    def named_at(self) -> int | None:
+        """The moment of the first answer that can have told the client the job's name."""
+        named = (one.ended for one in self.asks if one.does == "submit" and not one.is_lost and one.status < 300)
+        return min(named, default=None)
 
     @property
     def output(self) -> Url | None:
@@ -180,7 +196,7 @@ class JobStory:
         ]
         for tried in self.tries:
             end = self.end_before(tried.at)
-            if tried.is_taken and end is not None and "tamper" not in tried.faults:
+            if tried.is_taken and end is not None and not tried.is_tampered:
                 found.append((tried.at, "succeeded" if end.state == "succeeded" else "over"))
         return iter(sorted(found, key=lambda pair: pair[0]))
 

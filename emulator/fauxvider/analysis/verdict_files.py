@@ -22,7 +22,7 @@ def _expired_url(history: History) -> Iterator[Case]:
             # A link may die before its time; the second try without a new look at the record is the client's own.
             since = refused or (death if death is not None and asked.at > death else 0)
             refused = asked.ended
-            looks = [one for one in job.asks if since <= one.ended <= asked.at and one.is_poll]
+            looks = [one for one in job.asks if one.ended >= since and one.at <= asked.at and one.is_poll]
             if since and not looks:
                 dead = [(death, "the last link died")] if death is not None and asked.at > death else []
                 yield case(job.id, *dead, (asked.at, asked_text(asked)))
@@ -34,7 +34,8 @@ def _never_downloaded(history: History) -> Iterator[Case]:
         death, told = job.url_death(), job.told_end()
         if not (job.succeeds and job.charged) or death is None or told is None or "empty_url" in job.faults:
             continue
-        if history.now > death and not history.may_have_tried(job, death):
+        is_past = history.now > death and not history.is_held_at(job.provider, death)
+        if is_past and not history.may_have_tried(job, death):
             bill = [(at, f"charged {amount}") for at, amount in job.charged]
             yield case(job.id, *bill, (told, "the client was told of the success"), (death, "the last link died"))
 

@@ -95,8 +95,10 @@ def _after_retention(history: History) -> Iterator[Case]:
         is_lost = end is not None and job.succeeds and bool(job.charged) and job.is_named
         if not is_lost or end is None or operation is None or operation.keeps is None:
             continue
-        polls = [one for one in job.polls if one.at >= end.at]
-        if polls and polls[0].denies and polls[0].at > end.at + operation.keeps and job.told_end(perhaps=True) is None:
+        polls, gone = [one for one in job.polls if one.at >= end.at], end.at + operation.keeps
+        if not polls or not polls[0].denies or polls[0].at <= gone or history.is_held_at(job.provider, gone):
+            continue
+        if job.told_end(perhaps=True) is None:
             bill = [(at, f"charged {amount}") for at, amount in job.charged]
             yield case(job.id, (end.at, f"ended as {end.word}"), *bill, (polls[0].at, asked_text(polls[0])))
 

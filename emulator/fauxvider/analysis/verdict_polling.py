@@ -46,8 +46,8 @@ def _polled_denied(history: History) -> Iterator[Case]:
     stories = {asked.number: job for job in history.jobs.values() for asked in job.asks}
     for polls in paths.values():
         job = next((stories[asked.number] for asked in polls if asked.number in stories), None)
-        # Right after the submit a look-up may be ahead of the provider's own records.
-        since = job.accepted + max(MINUTE, job.contract.visible_after) if job else 0
+        # Right after the submit a look-up may be ahead of the provider's own records; an answer may come late.
+        since = max(job.accepted, job.named_at or 0) + max(MINUTE, job.contract.visible_after) if job else 0
         for denied, run in groupby(polls, key=lambda asked: asked.denies):
             late = [asked for asked in run if asked.at >= since]
             if denied and len(late) >= _DENIALS:
@@ -110,7 +110,7 @@ def _gave_up(history: History) -> Iterator[Case]:
         if end is None or job.told_end(perhaps=True) is not None or not job.is_known:
             continue
         note = next((one for one in job.notes if one.said == "gave_up"), None)
-        last = note.at if note is not None else max((one.at for one in job.asks), default=job.accepted)
+        last = note.at if note is not None else max((one.ended for one in job.asks), default=job.accepted)
         shown = [one.shows for one in job.asks if one.shows]
         if last >= min(end.at, job.patience) or (shown and shown[-1] == "unknown"):
             continue

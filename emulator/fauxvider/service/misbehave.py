@@ -9,6 +9,7 @@ from fauxvider.engine.faults import Thing
 from fauxvider.gate import JsonRefusedError, dump_json, parse_json
 from fauxvider.scenario.model import Fault
 from fauxvider.service.wire import Rejection, Reply, WireFault
+from fauxvider.values import span_text
 
 if TYPE_CHECKING:
     from fauxvider.contract.model import Operation
@@ -138,6 +139,11 @@ def _copy(reply: Reply) -> Reply:
 
 
 def names_of(faults: Sequence[Fault]) -> str:
-    """Name the faults for the journal: `lose reset, slow`."""
-    named = [f"{fault.name} {fault.value}" if isinstance(fault.value, str) else fault.name for fault in faults]
-    return ", ".join(named)
+    """Name the faults for the journal: `lose reset, slow, drip 40s`."""
+    return ", ".join(map(_name, faults))
+
+
+def _name(fault: Fault) -> str:
+    if fault.name == "drip":  # of real time, which no moment of the journal shows
+        return f"drip {span_text(int(fault.value))}"
+    return f"{fault.name} {fault.value}" if isinstance(fault.value, str) else fault.name

@@ -44,6 +44,11 @@ BROKEN: Cases = {
 
 KEPT: Cases = {
     "lost-callback-not-reconciled": [
+        (
+            "nothing but a tampered callback told of the job",
+            Tale().submit(address="http://h/", fault="lose reset").end(4).attempt(4, fault="tamper body"),
+            4 * HOUR,
+        ),
         ("it looked for itself", called().ladder(503, 503, 503).poll(HOUR, "succeeded").file(HOUR), 4 * HOUR),
         ("it read the list", called().ladder(503, 503, 503).request(HOUR, "list", "/v2/runs"), 4 * HOUR),
         ("the last try was taken", called().ladder(503, 503, 200), 4 * HOUR),

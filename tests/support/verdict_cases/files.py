@@ -36,6 +36,11 @@ BROKEN: Cases = {
 KEPT: Cases = {
     "used-expired-url": [
         ("the record was read again", told().poll(8 * DAY, "succeeded").dead_file(8 * DAY), 8 * DAY),
+        (
+            "the record did not answer in time",
+            told().dead_file(9).poll(10, "succeeded", fault="slow", ended=55).dead_file(41),
+            60,
+        ),
         ("dead before its time", told().dead_file(9).poll(9, "succeeded").dead_file(10), 20),
         ("alive", done().file(6 * DAY), 8 * DAY),
     ],

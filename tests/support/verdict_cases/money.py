@@ -65,6 +65,11 @@ KEPT: Cases = {
         ("tried, and failed", told().file(6, status=502), 2 * HOUR),
     ],
     "came-after-retention": [
+        (
+            "another answer was held back all the while",
+            Tale().submit(operation="runsync").end(4).poll(2, job="J2", fault="slow", ended=99).denied(100),
+            200,
+        ),
         ("within the minute", Tale().submit(operation="runsync").end(4).poll(4 + MINUTE - 1, "succeeded"), 2 * MINUTE),
         ("the record went early", Tale().submit(operation="runsync").end(4).denied(9), 2 * MINUTE),
         (

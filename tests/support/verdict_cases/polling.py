@@ -10,6 +10,7 @@ BROKEN: Cases = {
     "polled-finished-job": [
         ("a success", ended().polls([5, 6, 7, 8], "succeeded"), 9),
         ("a failure", submitted().end(4, "failed").polls([5, 6, 7, 8], "failed"), 9),
+        ("in drops, soon over", ended().polls([5, 6, 7, 8], "succeeded", fault="drip 250ms"), 9),
         (
             "after an answer that already showed the end",
             Tale().submit(state="succeeded", word="COMPLETED").end(0).polls([1, 2, 3], "succeeded"),
@@ -58,6 +59,7 @@ KEPT: Cases = {
         ("once a day, for a fresh link", ended().polls([DAY * n for n in range(1, 6)], "succeeded"), 6 * DAY),
         ("with downloads between", ended().polls([5, 6], "succeeded").file(6).polls([7, 8], "succeeded").file(9), 10),
         ("the answers were lost", ended().polls([5, 6, 7, 8], "succeeded", fault="lose reset"), 9),
+        ("in drops for longer than many wait", ended().polls([5, 50, 95, 140], "succeeded", fault="drip 40s"), 200),
         ("a word that nobody knows", ended().polls([5, 6, 7, 8], "succeeded", word="DONE"), 9),
         (
             "it was run again",
@@ -71,6 +73,11 @@ KEPT: Cases = {
         ),
     ],
     "polled-denied-job": [
+        (
+            "the answer that named it came late",
+            Tale().submit(fault="slow", ended=HOUR).all_denied([HOUR + 1, HOUR + 9, HOUR + 20, HOUR + 35, HOUR + 50]),
+            2 * HOUR,
+        ),
         ("four times", submitted().all_denied([100, 101, 102, 103]), 400),
         ("right after the submit", submitted().all_denied([0.1, 0.5, 1, 2, 4, 8, 16]).poll(32), 400),
         (
@@ -99,6 +106,7 @@ KEPT: Cases = {
         ("no such header", Tale().refused(0, "rate", 429).submit(1), 70),
     ],
     "gave-up-early": [
+        ("its last answer came after the end", submitted().poll(1, fault="slow", ended=500).end(404), 2 * HOUR),
         ("it looked on", submitted().polls(range(1, 400, 30)).end(404).poll(405, "succeeded").file(406), 2 * HOUR),
         ("it looked again hours later", submitted().poll(1).end(4).poll(HOUR, "succeeded").file(HOUR), 3 * HOUR),
         ("there is time yet", submitted().poll(1).end(4), MINUTE),
