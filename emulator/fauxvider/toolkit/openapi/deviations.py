@@ -1,0 +1,90 @@
+"""Where a provider does otherwise than HTTP's good manners ask, with the rule of the contract that says so.
+
+A tool that holds servers to those manners (Schemathesis) gets its exclusions from here, never from a hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from fauxvider.contract.model import Operation
+from fauxvider.toolkit.openapi.material import Material
+from fauxvider.toolkit.openapi.outcomes import cause_at
+
+__all__ = ["deviations_of"]
+
+
+def deviations_of(material: Material, made: Iterable[tuple[Operation, Any, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """List deviations: the check that does not hold, where (operation ids; none: everywhere), and why."""
+    by_operation: dict[str, tuple[Operation, list[str]]] = {}
+    for operation, _, spec in made:
+        by_operation.setdefault(operation.name, (operation, []))[1].append(spec["operationId"])
+    found = [*_everywhere(material), *_of_files(material)]
+    for operation, ids in by_operation.values():
+        found += [{**one, "operations": ids} for one in _of_operation(material, operation)]
+    return found
+
+
+def _said(material: Material, check: str, reason: str, *at: str, **more: Any) -> dict[str, Any]:
+    return {"check": check, "reason": reason, **more, **material.pointer(*at)}
+
+
+def _everywhere(material: Material) -> Iterator[dict[str, Any]]:
+    face = material.contract.errors["method_unknown"]
+    if face.status != 405:
+        at = cause_at(material, "method_unknown")
+        reason = f"an unknown method is answered {face.status}, as an unknown path is, and not 405"
+        yield _said(material, "unsupported_method", reason, "errors", at)
+
+
+def _of_files(material: Material) -> Iterator[dict[str, Any]]:
+    for url in material.contract.urls.values():
+        face = material.contract.errors.get(url.errors.get("url_method", "url_method"))
+        if face is not None and face.status != 405:
+            at = cause_at(material, face.cause)
+            reason = f"the store answers a method that the URL was not made for with {face.status}, and not 405"
+            ids = [f"{url.name}.put"] if url.serves == "upload" else [f"{url.name}.get", f"{url.name}.head"]
+            yield _said(material, "unsupported_method", reason, "errors", at, operations=ids)
+
+
+def _of_operation(material: Material, operation: Operation) -> Iterator[dict[str, Any]]:
+    at = ("operations", operation.name)
+    if operation.on_invalid:
+        reason = "an input that the schema refuses is accepted, and the job fails"
+        yield _said(material, "negative_data_rejection", reason, *at)
+    elif operation.on_empty:
+        reason = "an empty input is accepted, and the job fails"
+        yield _said(material, "negative_data_rejection", reason, *at)
+    elif operation.waits is not None and operation.waits.query and operation.waits.outside == "clamp":
+        reason = f"{operation.waits.query} is moved to its nearest bound, or passed over, where it is no such number"
+        yield _said(material, "negative_data_rejection", reason, *at)
+    elif operation.extend is not None:
+        yield _said(material, "negative_data_rejection", "a span that is no number is passed over", *at)
+    yield from _of_acceptance(material, operation)
+
+
+def _of_acceptance(material: Material, operation: Operation) -> Iterator[dict[str, Any]]:
+    contract = material.contract
+    at = ("operations", operation.name)
+    rules = contract.assets
+    if operation.kind == "submit" and rules is not None and rules.fields and rules.required:
+        status = contract.errors["asset_unknown"].status
+        yield _said(
+            material, "positive_data_acceptance", "an input may name an asset, and one that is unknown is refused",
+            "errors", cause_at(material, "asset_unknown"), statuses=[status],
+        )  # fmt: skip
+    if operation.page is not None:
+        reason = "cursors and filters are the provider's own words: what is none of them is refused"
+        yield _said(material, "positive_data_acceptance", reason, *at, statuses=[contract.errors["param_range"].status])
+    for outcome in ("refused", "pending", "already"):
+        answer = operation.answers.get(outcome)
+        if answer is not None and answer.cause:
+            status, cause = contract.errors[answer.cause].status, cause_at(material, answer.cause.partition("@")[0])
+            reason = f"the thing asked for may be in a state that does not allow it ({outcome})"
+            yield _said(material, "positive_data_acceptance", reason, "errors", cause, statuses=[status])
+    if operation.kind == "redeliver" and "refused" not in operation.answers:
+        face = contract.errors["delivery_state"]
+        reason = "a callback is not redelivered before its job's end, or while it is under way"
+        where = ("errors", cause_at(material, "delivery_state"))
+        yield _said(material, "positive_data_acceptance", reason, *where, statuses=[face.status])
