@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fauxvider.contract.model import Contract, Operation, Span
-from fauxvider.toolkit.openapi.schemas import INTEGER, NULL, NUMBER, Schema, constant, nullable, record, union
+from fauxvider.toolkit.openapi.schemas import INTEGER, NULL, NUMBER, Schema, constant, nullable, or_null, record, union
 
 __all__ = ["JobFacts", "ends_of", "first_states", "states_of"]
 
@@ -97,7 +97,7 @@ def job_schema(contract: Contract, facts: JobFacts, ids: list[Schema], results: 
         **_moments(facts),
         "cost": _cost(contract, facts),
         "failure": _failure(contract, facts),
-        "result": union(_result(facts, results)) or NULL,
+        "result": or_null(union(_result(facts, results))),
     }
     return record({name: schema for name, schema in members.items() if schema is not None})
 

@@ -22,6 +22,7 @@ from fauxvider.toolkit.openapi.schemas import (
     member,
     named,
     nullable,
+    or_null,
     union,
     without_null,
 )
@@ -81,7 +82,7 @@ class Known:
             found.append(NULL if shape is None else member(shape.schema, path[1:]))
         if facts.states - {"failed", "timed_out", "moderated", "expired"}:
             found.append(NULL)
-        return union(found) or NULL
+        return or_null(union(found))
 
     def results(self) -> Schema | None:
         """Give the schema of what a succeeded job of these models shows as its result."""
@@ -122,7 +123,7 @@ class Known:
     def narrowed(self, name: str, case: str | None, others: tuple[str, ...]) -> Self | None:
         if name in ("job.state", "job.status", "job.started") and self.job is not None and not self.roots.get("job"):
             return self._with_job(name, case, others)
-        schema = self.schema(name.partition("|")[0]) or NULL
+        schema = or_null(self.schema(name.partition("|")[0]))
         left = _only(schema, case) if case is not None else _but(schema, others)
         return None if left is None else replace(self, exact={**self.exact, name: left})
 
@@ -189,7 +190,7 @@ def _but(schema: Schema, others: tuple[str, ...]) -> Schema | None:
 
 def _models(known: Known, path: list[str]) -> Schema:
     rows = [entities.model_row(known.material.contract.models[name]) for name in known.models]
-    found = union(member(row, path) for row in rows) or NULL
+    found = or_null(union(member(row, path) for row in rows))
     return nullable(found) if known.may_lack else found
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 __all__ = [
     "ANYTHING", "DECIMAL_TEXT", "INTEGER", "NAME", "NULL", "NUMBER", "STRING", "Schema", "array", "constant", "key_of",
-    "literal", "member", "named", "nullable", "record", "shape_of_value", "union", "without_null",
+    "has_null", "literal", "member", "named", "nullable", "or_null", "record", "shape_of_value", "union", "without_null",
 ]  # fmt: skip
 
 Schema: TypeAlias = dict[str, Any]
@@ -155,6 +155,11 @@ def _with_null(found: list[Schema]) -> Schema | None:
 
 def nullable(schema: Schema | None) -> Schema:
     return union([schema, NULL]) or {}
+
+
+def or_null(schema: Schema | None) -> Schema:
+    """Give null where there can be no value: a look-up that finds nothing shows null."""
+    return NULL if schema is None else schema
 
 
 def without_null(schema: Schema | None) -> Schema | None:
