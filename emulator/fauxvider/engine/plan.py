@@ -14,7 +14,7 @@ from fauxvider.contract.model import Contract, Deadline, Model, Scope, Span
 from fauxvider.engine.facts import Plan, Shape
 from fauxvider.engine.minting import Mint
 
-__all__ = ["at_pointer", "draw_plan", "whole"]
+__all__ = ["at_pointer", "bounds_of", "draw_plan", "whole"]
 
 _MAX_SPAN = 30 * 86_400_000
 _MAX_SEED = 2**31 - 1
@@ -45,6 +45,12 @@ def draw_plan(
         seed = next(draws) % _MAX_SEED
     deadlines = same(tuple([_deadline(deadline, body) for deadline in contract.deadlines]))
     return Plan(phases, seed, deadlines, failure, detail)
+
+
+def bounds_of(span: Span, scope: Scope, shape: Shape) -> tuple[int, int]:
+    """Give the shortest and the longest time, in ms, that a law draws for a request."""
+    # A draw of 0 is the least there is, one of -1 (taken modulo the range) the greatest.
+    return _span(span, iter((0,)), scope, shape), _span(span, iter((-1,)), scope, shape)
 
 
 def _span(span: Span, draws: Iterator[int], scope: Scope, shape: Shape) -> int:

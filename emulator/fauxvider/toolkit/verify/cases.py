@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fauxvider.toolkit.verify.case import Case
+from fauxvider.toolkit.verify.cases_callbacks import callback_cases
+from fauxvider.toolkit.verify.cases_files import file_cases
+from fauxvider.toolkit.verify.cases_jobs import job_cases
 from fauxvider.toolkit.verify.cases_requests import request_cases
+from fauxvider.toolkit.verify.cases_secrets import secret_cases
 from fauxvider.toolkit.verify.session import Session
 
 __all__ = ["all_cases"]
@@ -13,3 +17,7 @@ __all__ = ["all_cases"]
 
 def all_cases(session: Session) -> Iterator[Case]:
     yield from request_cases(session)
+    yield from job_cases(session)
+    yield from file_cases(session)
+    yield from callback_cases(session)
+    yield from secret_cases(session)

@@ -73,5 +73,10 @@ class World:
         found = self._control.ask("GET", self._path(f"/jobs/{quote(job, safe='')}"))
         return found if isinstance(found, dict) else {}
 
+    def attempts(self) -> list[int]:
+        """Give the moments at which callback attempts of this world ended, in order."""
+        found = self._control.ask("GET", self._path("/deliveries"))["deliveries"]
+        return sorted(int(one["at"]) + int(one["took_ms"] or 0) for delivery in found for one in delivery["attempts"])
+
     def drop(self) -> None:
         self._control.ask("DELETE", self._path())

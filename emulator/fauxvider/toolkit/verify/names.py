@@ -13,7 +13,7 @@ from fauxvider.contract.model import Contract, Model, Operation, State, Url
 from fauxvider.engine.facts import Shape
 from fauxvider.engine.outputs import MEDIA_TYPES
 from fauxvider.toolkit.verify.templates import TemplateReader
-from fauxvider.toolkit.verify.wants import ANY, Anything, Exactly, Like, Maybe, Repeated, Want, pattern_of
+from fauxvider.toolkit.verify.wants import ANY, Anything, Exactly, Fields, Like, Listed, Maybe, Repeated, Want, pattern_of
 
 __all__ = ["Names", "Run", "face_rule", "id_pattern"]
 
@@ -100,7 +100,7 @@ class Names:
             "models": Repeated(Anything()),
             "key": {"name": Like("text")},
             "account": {name: number for name in ("balance", "used", "used_before")} | {"unit": self.contract.account.unit},
-            "states": [{"word": state.word, "is_terminal": state.is_terminal} for state in self.contract.states.values()],
+            "states": [{"word": state.word, "is": state.canonical, "terminal": state.is_terminal} for state in self.contract.states.values()],
             "mint": self.mint,
             "now": MOMENT,
         }  # fmt: skip
@@ -144,9 +144,9 @@ class Names:
         }
         names = {
             **scope,
-            "body": run.body,
-            "input": run.given,
-            "param": run.param,
+            "body": self.kept(run.body),
+            "input": self.kept(run.given),
+            "param": self.kept(run.param),
             "model": self.model(model),
             "job": own,
             "outputs": [],
@@ -163,6 +163,20 @@ class Names:
                 self.tree["models"][model.name]["output"]["result"], f"/models/{model.name}/output/result", names
             )
         return names
+
+    def kept(self, tree: Any) -> Any:
+        """Give what a record shows of a request: as sent, but for inline pictures that are stored."""
+        rules = self.contract.assets
+        if rules is None or not rules.store_inline:
+            return tree
+        if isinstance(tree, Mapping):
+            return Fields({key: _as_want(self.kept(value)) for key, value in tree.items()}, "/assets/store_inline")
+        if isinstance(tree, list):
+            return Listed([_as_want(self.kept(value)) for value in tree], "/assets/store_inline")
+        if not isinstance(tree, str) or not tree.startswith("data:"):
+            return tree
+        pattern = re.escape(rules.prefix) + (id_pattern(self.contract.ids[rules.id].tokens) if rules.by == "id" else ".+")
+        return Like("text", pattern, "a reference to the stored picture", "/assets/store_inline")
 
     def _job_id(self, run: Run) -> Want:
         rule = f"/ids/{run.operation.id}"
@@ -211,7 +225,7 @@ class Names:
         for number in range(1, shape.count + 1):
             ext = output.ext.get(shape.format, shape.format)
             file = {
-                "token": Like("text", "[A-Za-z0-9_-]{8,}", says="a token"),
+                "token": Like("text", "[A-Za-z0-9_-]{8,}", says="a token", capture=f"token.{number}"),
                 "number": number,
                 "ext": Exactly(ext, f"{rule}/format"),
             }
@@ -244,7 +258,8 @@ class Names:
         found = pattern_of(path)
         tail = r"\?[^#]+" if url.signer == "sigv4" and not is_bare else ""
         pattern = rf"https?://[^/?#\s]+(?:/[^?#\s]*?)?{found[0] if found else '/[^?#]*'}{tail}"
-        return Like("text", pattern, f"an address as {at} builds it", f"{at}/path", capture=capture)
+        groups = path.groups if isinstance(path, Like) else ()
+        return Like("text", pattern, f"an address as {at} builds it", f"{at}/path", capture=capture, groups=groups)
 
     # --- refusals
 
@@ -257,6 +272,10 @@ class Names:
         own |= {key: self.reader.want(one, f"{at}/values/{key}", scope) for key, one in (values or {}).items()}
         scope["error"] = {**scope["error"], **own}
         return scope
+
+
+def _as_want(value: Any) -> Want:
+    return value if isinstance(value, Exactly | Like | Fields | Listed) else Exactly(value)
 
 
 def face_rule(cause: str, errors: Mapping[str, Any]) -> str:

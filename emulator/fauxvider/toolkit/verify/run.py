@@ -129,5 +129,6 @@ def _session(file: ContractFile, settings: Settings, purse: Purse, case: Case | 
     return Session(
         file, settings.readings, settings.client, base_url=world.base_url if world else settings.base_url,
         key=settings.key, control=settings.control, world=world, purse=purse, patience_ms=settings.patience_ms,
+        receiver_at=(settings.receiver_host or "127.0.0.1", settings.receiver_port),
     )  # fmt: skip
 

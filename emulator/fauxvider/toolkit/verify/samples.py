@@ -103,6 +103,12 @@ class Samples:
         """Give the smallest input that a model takes."""
         return self._object(model, model.input)
 
+    def _usual(self, operation: Operation, model: Model) -> dict[str, Any]:
+        given = self.input_for(model)
+        if not given and operation.on_empty:
+            return _optional(model) or {"note": "anything"}
+        return given
+
     def _object(self, model: Model, schema: Mapping[str, Any]) -> dict[str, Any]:
         properties = schema.get("properties", {})
         return {name: self._value(model, name, properties.get(name, {})) for name in schema.get("required", [])}
@@ -148,7 +154,7 @@ class Samples:
                 _put(made.body, pointer, min(values))
         self._address(made)
         if operation.kind == "submit" and model is not None:
-            made.given = self.input_for(model) if given is None else given
+            made.given = self._usual(operation, model) if given is None else given
             if operation.input:
                 _put(made.body, operation.input, made.given)
             else:

@@ -79,6 +79,7 @@ class Session:
         world: World | None = None,
         purse: Purse | None = None,
         patience_ms: int = 120_000,
+        receiver_at: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
         self.file = file
         self.contract: Contract = file.resolve(readings)
@@ -92,8 +93,10 @@ class Session:
         self.world = world
         self.purse = purse or Purse(None)
         self.patience_ms = patience_ms
+        self.receiver_at = receiver_at
         self.found: list[Mismatch] = []
         self.held: set[str] = set()
+        self.last_job = ""
 
     # --- requests
 
@@ -288,7 +291,7 @@ class Session:
         self.note(found)
         run.id = run.id or str(found.captured.get("job.id") or self._id_in(answer, run))
         run.captured.update(found.captured)
-        run.word = state.word
+        run.word, self.last_job = state.word, run.id
         return state
 
     def pay(self, run: Run) -> None:

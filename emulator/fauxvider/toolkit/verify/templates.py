@@ -147,10 +147,12 @@ class TemplateReader:
         inner = source.item if isinstance(source, Repeated) else ANY
         return Repeated(self.want(tree["$item"], f"{at}/$item", {**names, bound: inner}), at)
 
-    def _first(self, parts: list[Any], at: str, names: Mapping[str, Any]) -> Want:
+    def _first(self, parts: list[Any], at: str, names: Mapping[str, Any]) -> Want | None:
         wants: list[Want] = []
         for index, one in enumerate(parts):
             want = self._tree(one, f"{at}/{index}", names)
+            if want is None and index == len(parts) - 1 and not wants:
+                return None
             if want is None or (isinstance(want, Exactly) and want.value is None):
                 continue
             wants.append(want.want if isinstance(want, Maybe) else want)
