@@ -69,11 +69,10 @@ def _lag(site: Site, work: Any) -> float:
     stop = False
 
     async def tick() -> None:
-        loop = asyncio.get_running_loop()
         while not stop:
-            due = loop.time() + 0.005
+            due = time.perf_counter() + 0.005
             await asyncio.sleep(0.005)
-            lags.append(loop.time() - due)
+            lags.append(time.perf_counter() - due)
 
     ticking = asyncio.run_coroutine_threadsafe(tick(), site.server._thread._task.get_loop())  # type: ignore[union-attr]
     work()
