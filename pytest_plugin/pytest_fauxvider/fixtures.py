@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_fauxvider.world import FauxServer, FauxWorld
 
 __all__ = [
+    "COVERAGE",
     "WORLD",
     "fauxvider",
     "fauxvider_clock",
@@ -26,6 +27,7 @@ __all__ = [
     "fauxvider_settings",
 ]
 
+COVERAGE = "fauxvider-coverage"
 WORLD = pytest.StashKey["FauxWorld"]()
 
 
@@ -60,6 +62,7 @@ def fauxvider(request: pytest.FixtureRequest, fauxvider_server: FauxServer) -> I
     world = _planned(request, fauxvider_server)
     request.node.stash[WORLD] = world
     try:
+        _name_to(request.config, world)
         world.open()
         yield world
     finally:
@@ -76,6 +79,14 @@ def _planned(request: pytest.FixtureRequest, server: FauxServer) -> FauxWorld:
     except (FauxviderError, ValueError) as error:
         why = str(error)
     pytest.fail(f"fauxvider: {why}", pytrace=False)
+
+
+def _name_to(config: pytest.Config, world: FauxWorld) -> None:
+    """Count the providers that a test names, also when no request comes to them."""
+    hooks = config.pluginmanager.get_plugin(COVERAGE)
+    if hooks is not None and hooks.collector is not None:
+        for provider in world.plan.providers:
+            hooks.collector.name(world.contract(provider))
 
 
 @pytest.fixture

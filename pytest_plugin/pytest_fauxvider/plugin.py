@@ -13,6 +13,7 @@ import pytest
 
 from pytest_fauxvider.asked import MARKER, asked_by
 from pytest_fauxvider.fixtures import (
+    COVERAGE,
     WORLD,
     fauxvider,
     fauxvider_clock,
@@ -40,7 +41,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
-    config.stash[OPTIONS] = read_options(config)
+    options = config.stash[OPTIONS] = read_options(config)
+    if options.coverage or options.fail_under:
+        from pytest_fauxvider.coverage.hooks import CoverageHooks
+
+        config.pluginmanager.register(CoverageHooks(options), COVERAGE)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any, Self, cast
 
 import anyio.to_thread
 
-from fauxvider import Receiver, Server, UsageError, WorldHandle
+from fauxvider import Contract, Receiver, Server, UsageError, WorldHandle
 from fauxvider.analysis.verdict import verdict_text
 from fauxvider.receiver import Answers
 from fauxvider.scenario.model import NO_SCENARIO
@@ -154,8 +154,6 @@ class FauxWorld(WorldHandle):
         self.clock = WorldClock(self, is_virtual=clock.is_virtual)
         self._stack = ExitStack()
         self._receiver: Receiver | None = None
-        for provider in plan.providers:
-            super().base_url(provider)  # a provider that is named counts as used: it stands in what is reported
 
     def __repr__(self) -> str:
         return f"<fauxvider world {self.name}, {', '.join(self.plan.providers) or 'every provider'}>"
@@ -210,6 +208,10 @@ class FauxWorld(WorldHandle):
             return names[0]
         how = "one of those that the test names" if self.plan.providers else 'as @pytest.mark.fauxvider("NAME") does'
         raise UsageError(f"name the provider, {how}: {', '.join(names)}")
+
+    def contract(self, provider: str = "") -> Contract:
+        """Give a provider's contract under the world's readings."""
+        return self.server.emulator.world(self.name).provider(provider or self.provider).contract
 
     def base_url(self, provider: str = "", origin: str = "") -> str:
         """Give the address that stands for a provider's API (of the test's own one without a name), or for a file host.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from fauxvider.clock import HeldClock, RealClock, make_clock
@@ -31,7 +31,12 @@ NOTES = ("processed", "saved", "failed", "gave_up", "believes")
 
 
 class Emulator:
-    """Contracts and worlds. One event loop owns it."""
+    """Contracts and worlds. One event loop owns it.
+
+    `watchers` are shown every world of the process before it goes, for tools that count over many of them.
+    """
+
+    watchers: ClassVar[list[Callable[[World], None]]] = []
 
     def __init__(
         self,
@@ -77,7 +82,7 @@ class Emulator:
             clock = HeldClock(clock) if isinstance(clock, RealClock) else clock
             tape = Recorder(clock)
         if old := self._worlds.get(name):
-            old.close()
+            self._let_go(old)
         world = World(name, options=options, clock=clock, provide=self._provide, tape=tape)
         self._worlds[name] = world
         return world
@@ -95,7 +100,7 @@ class Emulator:
         return self._worlds.get(name)
 
     def drop_world(self, name: str) -> None:
-        self.world(name).close()
+        self._let_go(self.world(name))
         if name == DEFAULT_WORLD:
             self.make_world(name, self.defaults)
         else:
@@ -107,8 +112,14 @@ class Emulator:
 
     def close(self) -> None:
         for world in self._worlds.values():
-            world.close()
+            self._let_go(world)
         self.settings.executor.shutdown(wait=False, cancel_futures=True)
+
+    def _let_go(self, world: World) -> None:
+        if not world.closed:
+            for watch in self.watchers:
+                watch(world)
+        world.close()
 
     def compiled(self, provider: str, choice: Mapping[str, str]) -> Compiled:
         """Give a provider under a choice of readings. Raises UsageError naming what exists."""
