@@ -114,6 +114,23 @@ def a_file_host_answers_something_else(acted: Stage) -> None:
     assert not answer.headers["content-type"].startswith("image/")
 
 
+@row("request", {"refuse": "unavailable"}, {"answer": {"status": 503}}, when={"does": "unknown", "nth": 1})
+def a_path_of_nobody_meets_a_fault_too(acted: Stage) -> None:
+    assert acted.ask("GET", "/v3/nowhere").status == 503
+    assert acted.ask("GET", "/v3/nowhere").status == 404
+    assert [one["does"] for one in acted.entries("request")] == ["unknown", "unknown"]
+    assert acted.entries("request")[0]["fault"]
+
+
+@row("request", {"lose": "reset"}, when={"does": "unknown"})
+def a_path_of_nobody_is_cut_off(acted: Stage) -> None:
+    with pytest.raises(ConnectionResetError):
+        acted.ask("GET", "/v3/nowhere")
+    with pytest.raises(ConnectionResetError):
+        acted.ask("PATCH", acted.site.submits)
+    assert acted.submit().status == 200
+
+
 @row("request", {"slow": "30s"}, when=SUBMITS)
 def the_answer_comes_late(acted: Stage) -> None:
     held = acted.begin("POST", acted.site.submits, json_body=acted.body())
@@ -444,6 +461,39 @@ def the_first_callback_comes_third(acted: Stage) -> None:
     acted.advance("1m")
     came = [hit.json()["id"] for hit in acted.hook.hits]
     assert came == [jobs[1], jobs[2], jobs[0]]
+
+
+def test_a_held_callback_waits_for_one_that_is_late_itself(make: Make) -> None:
+    acted = make(
+        "runpod",
+        {"on": "delivery", "when": {"nth": 1}, "do": {"hold": 1}},
+        {"on": "delivery", "when": {"nth": 2}, "do": {"delay": "10m"}},
+    )
+    jobs = [acted.done() for _ in range(2)]
+    acted.advance("5m")
+    assert acted.hook.hits == []
+    acted.advance("10m")
+    assert [hit.json()["id"] for hit in acted.hook.hits] == [jobs[1], jobs[0]]
+    assert acted.hook.hits[0].at == acted.hook.hits[1].at
+
+
+def test_two_held_callbacks_wait_for_the_same_third_and_not_for_each_other(make: Make) -> None:
+    acted = make("runpod", {"on": "delivery", "when": {"nth": "1-2"}, "do": {"hold": 1}})
+    jobs = [acted.done() for _ in range(3)]
+    assert [hit.json()["id"] for hit in acted.hook.hits] == [jobs[2], jobs[0], jobs[1]]
+
+
+def test_retries_and_copies_of_one_callback_overtake_once(make: Make) -> None:
+    acted = make(
+        "runflow",
+        {"on": "delivery", "when": {"nth": 1}, "do": {"hold": 2}},
+        {"on": "delivery", "when": {"nth": 2}, "do": {"replay": "1s"}},
+        {"on": "attempt", "when": {"nth": 1}, "do": {"answer": 503}},
+    )
+    jobs = [acted.done() for _ in range(2)]
+    assert [hit.json()["run_id"] for hit in acted.hook.hits] == [jobs[1]] * 2
+    jobs.append(acted.done())
+    assert [hit.json()["run_id"] for hit in acted.hook.hits] == [jobs[1], jobs[1], jobs[2], jobs[0]]
 
 
 @row("delivery", {"replay": "1h"}, provider="runflow")

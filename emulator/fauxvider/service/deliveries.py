@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fauxvider.contract.model import Callbacks
@@ -59,12 +59,12 @@ async def begin(provider: Provider, record: Record, *, moment: int, automatic: b
     await provider.store.put_delivery(delivery)
     due = Due("attempt", provider.name, job.id, delivery.id)
     scripted = provider.world.scripted
+    if scripted is not None:
+        scripted.made(delivery.id)
     if faults is not None and faults.hold and scripted is not None:
         scripted.hold(faults.hold, lambda: provider.world.enter(max(delivery.due, provider.clock.now()), due))
     else:
         provider.world.enter(delivery.due, due)
-    if scripted is not None:
-        scripted.passed(but=bool(faults is not None and faults.hold))
     return delivery
 
 
@@ -103,6 +103,8 @@ async def attempt(provider: Provider, job_id: str, delivery_id: str, moment: int
     made = await _post(provider, record, delivery, number, moment)
     delivery = delivery.with_attempt(made)
     await provider.store.put_delivery(delivery)
+    if number == 1 and provider.world.scripted is not None:
+        provider.world.scripted.tried(delivery.id)
     due = rules.next_due(callbacks, delivery)
     if due is not None:
         provider.world.enter(due, Due("attempt", provider.name, job_id, delivery_id))
@@ -115,6 +117,18 @@ async def again(provider: Provider, job_id: str, delivery_id: str, moment: int) 
     if record is not None and delivery is not None and delivery.attempts:
         last = delivery.attempts[-1]
         await _post(provider, record, delivery, last.number, moment, replayed=last.at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    """One POST of a delivery, as it goes out. `plan`: what a scenario does to it."""
+
+    provider: Provider
+    record: Record
+    delivery: Delivery
+    message: Message
+    plan: AttemptPlan | None
+    mark: str  # by which a recorded run knows it
 
 
 async def _post(
@@ -137,7 +151,8 @@ async def _post(
     if plan is not None:
         await spoil(provider, message, plan, scope)
     mark = f"{'attempt' if replayed is None else 'again'} {provider.name}/{delivery.id}"
-    outcome = await _outcome(provider, record, delivery, message, plan, mark=mark)
+    post = _Post(provider, record, delivery, message, plan, mark)
+    outcome = await _outcome(post)
     ended = moment if clock.is_virtual else max(moment, clock.now())
     if outcome.kind == "timeout" and clock.is_virtual:
         ended = moment + callbacks.timeout
@@ -151,36 +166,35 @@ async def _post(
         error=outcome.error,
         id=attempt_id,
     )
-    _write_down(provider, delivery, made, message, plan)
+    _write_down(post, made)
     if plan is not None and plan.replay is not None:
         provider.world.enter(moment + plan.replay, Due("again", provider.name, delivery.job_id, delivery.id))
     return made
 
 
-async def _outcome(
-    provider: Provider, record: Record, delivery: Delivery, message: Message, plan: AttemptPlan | None, *, mark: str
-) -> SendOutcome:
+async def _outcome(post: _Post) -> SendOutcome:
+    """Send it, or say what has come of it in a recorded run, or what a scenario says instead."""
+    plan, tape = post.plan, post.provider.world.tape
     if plan is not None and plan.instead is not None:
         return plan.instead
-    tape = provider.world.tape
-    known = None if tape is None else tape.sending(mark, record.job, message.body)
-    outcome = await (_sent(provider, delivery, message, plan) if known is None else known)
+    known = None if tape is None else tape.sending(post.mark, post.record.job, post.message.body)
+    outcome = await (_sent(post) if known is None else known)
     if tape is not None and known is None:
-        tape.sent(mark, outcome, message.body)
+        tape.sent(post.mark, outcome, post.message.body)
     if plan is not None and plan.reset_after and outcome.kind == "http":
         return SendOutcome("network", error="connection reset")
     return outcome
 
 
-async def _sent(provider: Provider, delivery: Delivery, message: Message, plan: AttemptPlan | None) -> SendOutcome:
-    callbacks, clock = _callbacks(provider), provider.clock
-    patience = max(clock.real_seconds(callbacks.timeout), provider.settings.patience_s)
+async def _sent(post: _Post) -> SendOutcome:
+    provider, plan, message = post.provider, post.plan, post.message
+    patience = max(provider.clock.real_seconds(_callbacks(provider).timeout), provider.settings.patience_s)
     sender = provider.settings.sender
     if plan is not None and plan.drip and provider.settings.dripping is not None:
         sender = provider.settings.dripping(plan.drip / 1000)
     outcome = SendOutcome("network", error="nothing was sent")
     for _ in range(1 + (plan.copies if plan is not None else 0)):
-        outcome = await sender.send("POST", delivery.address, message.headers, message.body, timeout_s=patience)
+        outcome = await sender.send("POST", post.delivery.address, message.headers, message.body, timeout_s=patience)
     return outcome
 
 
@@ -190,9 +204,8 @@ _JOURNAL = (
 )  # fmt: skip
 
 
-def _write_down(
-    provider: Provider, delivery: Delivery, made: Attempt, message: Message, plan: AttemptPlan | None
-) -> None:
+def _write_down(post: _Post, made: Attempt) -> None:
+    provider, delivery, message, plan = post.provider, post.delivery, post.message, post.plan
     lost = plan is not None and plan.is_lost
     provider.world.journal.add(
         made.at,

@@ -86,8 +86,9 @@ async def _file(
     provider: Provider, request: Request, moment: int, mark: str
 ) -> tuple[Reply, str, Sequence[Fault]] | None:
     is_file = provider.world.scripted is not None and any(provider.compiled.files.find(request.origin, request.path))
-    faults = await faults_of(provider, request, None, None) if is_file else ()
-    reply = (before(provider, None, faults) if faults else None) or await serve_file(provider, request, moment)
+    faults = await faults_of(provider, request, None, does="file") if is_file else ()
+    reply = before(provider, None, faults, does="file") if faults else None
+    reply = reply or await serve_file(provider, request, moment)
     if reply is None:
         return None
     if faults and provider.world.tape is not None:
@@ -99,17 +100,18 @@ async def _operate(provider: Provider, request: Request, moment: int) -> tuple[R
     router = provider.compiled.routers.get(request.origin)
     match = router.match(request.method, request.path) if router else None
     if match is None or not match.operations:
-        return _unrouted(provider, match, moment), "unknown", ()
+        return await _strayed(provider, request, match, moment)
     request.params = match.params
     operation = match.operations[0] if len(match.operations) == 1 else _fitting(match.operations, request)
     call = Call(request, operation, moment, provider.world.requests)
     faults: Sequence[Fault] = ()
     if provider.world.scripted is not None:
-        faults = await faults_of(provider, request, operation, call)
+        faults = await faults_of(provider, request, call, does=operation.kind)
         if operation.kind == "submit":
             move_account(provider, call)
     try:
-        reply = (before(provider, call, faults) if faults else None) or await _checked(provider, call)
+        reply = before(provider, call, faults, does=operation.kind) if faults else None
+        reply = reply or await _checked(provider, call)
         if faults:
             reply = await after(provider, reply, faults)
     finally:
@@ -131,6 +133,17 @@ async def _checked(provider: Provider, call: Call) -> Reply:
         if rejection is not None:
             return provider.refuse(call, rejection)
     return await KINDS[call.operation.kind](provider, call)
+
+
+async def _strayed(
+    provider: Provider, request: Request, match: Match | None, moment: int
+) -> tuple[Reply, str, Sequence[Fault]]:
+    """Answer a path or a method that is none of the provider's."""
+    is_scripted = provider.world.scripted is not None
+    faults = await faults_of(provider, request, None, does="unknown") if is_scripted else ()
+    reply = before(provider, None, faults, does="unknown") if faults else None
+    reply = reply or _unrouted(provider, match, moment)
+    return (await after(provider, reply, faults) if faults else reply), "unknown", faults
 
 
 def _unrouted(provider: Provider, match: Match | None, moment: int) -> Reply:

@@ -12,7 +12,6 @@ from fauxvider.service.wire import Rejection, Reply, WireFault
 from fauxvider.values import span_text
 
 if TYPE_CHECKING:
-    from fauxvider.contract.model import Operation
     from fauxvider.service.provider import Call, Provider
     from fauxvider.service.wire import Request
 
@@ -22,23 +21,25 @@ _INSTEAD = ("refuse", "answer")
 _ON_THE_WIRE = ("drip", "garbage", "half_close")
 
 
-async def faults_of(
-    provider: Provider, request: Request, operation: Operation | None, call: Call | None
-) -> list[Fault]:
-    """Give the faults that this request meets."""
+async def faults_of(provider: Provider, request: Request, call: Call | None, *, does: str) -> list[Fault]:
+    """Give the faults that this request meets. `does`: the kind of its operation; `file` and `unknown` have no call."""
     scripted = provider.world.scripted
     if scripted is None or not scripted.has("request"):
         return []
     thing = Thing(
         provider=provider.name,
         since=provider.clock.now() - provider.world.began,
-        operation=operation.name if operation else "file",
-        does=operation.kind if operation else "file",
+        operation=_operation_name(call, does),
+        does=does,
         model=_model_name(provider, call) if scripted.asks("request", "models") else "",
         job=await _job_number(provider, call) if call and scripted.asks("request", "job") else 0,
         body=_body(request) if scripted.asks("request", "inputs") else None,
     )
     return scripted.due("request", thing, target=thing.operation)
+
+
+def _operation_name(call: Call | None, does: str) -> str:
+    return call.operation.name if call else "file" if does == "file" else ""
 
 
 async def _job_number(provider: Provider, call: Call) -> int:
@@ -71,9 +72,9 @@ def _body(request: Request) -> Any:
     return request.tree
 
 
-def before(provider: Provider, call: Call | None, faults: Sequence[Fault]) -> Reply | None:
-    """Answer instead of the operation (without a call: instead of a file), if a fault says so."""
-    operation = call.operation.name if call else "file"
+def before(provider: Provider, call: Call | None, faults: Sequence[Fault], *, does: str) -> Reply | None:
+    """Answer instead of the operation (without a call: instead of a file, or of 404), if a fault says so."""
+    operation = _operation_name(call, does)
     for fault in faults:
         if fault.name == "refuse":
             span = fault.extra.get("retry_after")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from fauxvider.engine.faults import Test, Thing, conditions_of, is_understood
@@ -16,6 +17,15 @@ __all__ = ["Scripted"]
 
 _Candidates: TypeAlias = tuple[tuple[Rule, str, tuple[tuple[Test, Any], ...]], ...]
 _DEAR = ("inputs", "models", "job")
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A delivery that waits until `left` of the later ones have overtaken it; `expects` those still on their way."""
+
+    left: int
+    release: Callable[[], None]
+    expects: set[str] = field(default_factory=set)
 
 
 class Scripted:
@@ -33,7 +43,7 @@ class Scripted:
         self._seen: Counter[int] = Counter()
         self.effects: Counter[int] = Counter()
         self.deliveries: dict[str, list[Fault]] = {}  # what waits for a delivery's first attempt
-        self.held: list[tuple[int, Callable[[], None]]] = []  # deliveries that wait for others to overtake them
+        self._held: list[_Held] = []
 
     def has(self, stage: Stage) -> bool:
         return bool(self._stages[stage])
@@ -101,18 +111,26 @@ class Scripted:
         )
 
     def hold(self, others: int, release: Callable[[], None]) -> None:
-        """Keep a delivery back until `others` further ones have been made."""
-        self.held.append((others, release))
+        """Keep a delivery back until `others` of those that are made from now on have been tried."""
+        self._held.append(_Held(others, release))
 
-    def passed(self, *, but: bool = False) -> None:
-        """Say that a delivery has been made: those that waited for it may come due. `but`: it waits itself."""
-        if but:
-            return
-        waiting = [(left - 1, release) for left, release in self.held]
-        self.held = [(left, release) for left, release in waiting if left > 0]
-        for left, release in waiting:
-            if left <= 0:
-                release()
+    def made(self, delivery: str) -> None:
+        """Say that a delivery has been made: whatever is held by now waits for it, among others."""
+        for held in self._held:
+            held.expects.add(delivery)
+
+    def tried(self, delivery: str) -> None:
+        """Say that a delivery's first attempt is over: what waited for it may come due."""
+        free = []
+        for held in self._held:
+            if delivery in held.expects:
+                held.expects.discard(delivery)
+                held.left -= 1
+                if held.left <= 0:
+                    free.append(held)
+        self._held = [held for held in self._held if held not in free]
+        for held in free:
+            held.release()
 
     def report(self) -> dict[str, Any]:
         """Say what took effect how often, and what never did."""
