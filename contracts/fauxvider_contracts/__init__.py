@@ -63,6 +63,27 @@ def _names(folder: str) -> tuple[str, ...]:
     return tuple(sorted(name.partition(".")[0] for name in names if name.endswith((".yaml", ".json"))))
 
 
+def case_names(provider: str) -> tuple[str, ...]:
+    """Name the documented cases of a provider, sorted; () for one that has none."""
+    folder = _cases() / provider
+    if "/" in provider or "\\" in provider or not folder.is_dir():
+        return ()
+    return tuple(sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json")))
+
+
+def case_text(provider: str, name: str) -> str:
+    """Give the text of a documented case (docs/fixtures.md). Raises LookupError if there is none of that name."""
+    if name not in case_names(provider):
+        raise LookupError(f"there is no case {provider}/{name}")
+    return (_cases() / provider / f"{name}.json").read_text(encoding="utf-8")
+
+
+def _cases() -> Traversable:
+    """The wheel carries the cases; a checkout has them in its own folder."""
+    shipped = files(__name__) / "cases"
+    return shipped if shipped.is_dir() else Path(__file__).parents[2] / "fixtures"
+
+
 def _found(folder: str, name: str) -> Traversable:
     entry = files(__name__) / folder / name
     # A name comes from a command line: it names an entry, it never leads out of the folder.

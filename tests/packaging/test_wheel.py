@@ -57,6 +57,10 @@ def metadata(wheel: zipfile.ZipFile, name: str) -> str:
 
 def test_the_wheel_holds_the_three_packages_whole_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     sources = {str(PurePosixPath(path.relative_to(folder))) for folder in PACKAGES.values() for path in kept(folder)}
+    folders = [ROOT / "fixtures" / path.stem for path in (ROOT / "contracts").glob("*/providers/*.yaml")]
+    cases = {path.relative_to(ROOT / "fixtures").as_posix() for folder in folders for path in kept(folder)}
+    sources |= {f"fauxvider_contracts/cases/{case}" for case in cases}
+    assert cases
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == sources
 
 

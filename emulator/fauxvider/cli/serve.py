@@ -24,6 +24,7 @@ from fauxvider.server.runner import RunSettings, Site, Urls, bind_both, serve_bo
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
 from fauxvider.service.world import WorldOptions
+from fauxvider.toolkit.openapi.serving import OpenApiPages
 
 __all__ = ["serve"]
 
@@ -131,7 +132,7 @@ def serve(**given: Any) -> None:
         _write_token(options.token_file, token)
     guard = control_app(emulator, token=token, hosts=frozenset())
     settings = RunSettings(parser=options.parser)
-    site = bind_both(ProviderApp(emulator), guard, options.host, options.port, options.control_port, settings)
+    site = bind_both(ProviderApp(emulator, OpenApiPages(emulator)), guard, options.host, options.port, options.control_port, settings)
     emulator.settings.base_url = site.urls.provider
     guard.hosts = _own_hosts(site.urls)
 

@@ -2,6 +2,7 @@
 
 `/<provider>/...` is the provider's API in the default world, `/<provider>/~<origin>/...` its other hosts,
 `/w/<world>/...` the same in another world; a provider's real host name in `Host` is understood too.
+Documents that belong to no provider come from `pages`, which a higher floor hands in.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ __all__ = ["WORLD", "ProviderApp"]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Pages = Callable[[str, str], Awaitable[bytes | None]]  # (world, path) -> a JSON document, or None
 
 # In an ASGI scope: the world that answers at the providers' own host names, where it is not the default one.
 WORLD = "fauxvider.world"
@@ -32,8 +34,10 @@ _JSON = (b"content-type", b"application/json")
 class ProviderApp:
     """ASGI application over an `Emulator`."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Emulator, pages: Pages | None = None) -> None:
+        """`pages` answers GET requests for what belongs to no provider."""
         self.emulator = emulator
+        self._pages = pages
         self._hosts = {host.encode("latin-1"): place for host, place in emulator.hosts.items()}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -43,6 +47,7 @@ class ProviderApp:
         place = self._place(scope)
         if isinstance(place, Reply):
             await _read(receive, 0)
+            place = await self._page(scope) or place
             await _send(scope, send, place)
             return
         provider, origin, path, site = place
@@ -81,6 +86,16 @@ class ProviderApp:
             origin, slash, rest = rest[1:].partition("/")
             return found, origin, slash + rest, "local"
         return found, found.contract.api.name, slash + rest, "local"
+
+    async def _page(self, scope: Message) -> Reply | None:
+        if self._pages is None or scope["method"] != "GET":
+            return None
+        path, world = scope["path"], DEFAULT_WORLD
+        if path.startswith("/w/"):
+            world, slash, rest = path[3:].partition("/")
+            path = slash + rest
+        page = await self._pages(world, path)
+        return None if page is None else Reply(200, [_JSON], page)
 
     def _real_host(self, scope: Message) -> tuple[Provider, str, str, str] | None:
         """Understand a request to a provider's own host name: an exact match, or nothing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fauxvider.contract.model import Contract, Operation, Span
@@ -80,13 +79,13 @@ def _may_be_nothing(law: Span) -> bool:
     return law.low == 0 if law.kind == "uniform" else law.kind == "around" and law.high == 0
 
 
-def job_schema(contract: Contract, facts: JobFacts, ids: list[Schema], results: Schema | None) -> Schema:
-    """Give the schema of `job`: `ids` are those it may have, `results` that of its result."""
+def job_schema(contract: Contract, facts: JobFacts, ids: list[Schema]) -> Schema:
+    """Give the schema of `job`, but for its failure and result: `ids` are those it may have."""
     members = {
         "id": union(ids) or {},
         "number": _NOT_NEGATIVE,
-        "status": union(constant(word) for word in words_of(contract, facts)) or NULL,
-        "state": union(constant(state) for state in sorted(facts.states)) or NULL,
+        "status": or_null(union(constant(word) for word in words_of(contract, facts))),
+        "state": or_null(union(constant(state) for state in sorted(facts.states))),
         "accepted": INTEGER,
         "seed": INTEGER,
         "retries": nullable({"type": "integer", "minimum": 1}),
@@ -96,10 +95,8 @@ def job_schema(contract: Contract, facts: JobFacts, ids: list[Schema], results: 
         "steps": nullable(INTEGER),
         **_moments(facts),
         "cost": _cost(contract, facts),
-        "failure": _failure(contract, facts),
-        "result": or_null(union(_result(facts, results))),
     }
-    return record({name: schema for name, schema in members.items() if schema is not None})
+    return record(members)
 
 
 def _moments(facts: JobFacts) -> dict[str, Schema]:
@@ -125,14 +122,7 @@ def _cost(contract: Contract, facts: JobFacts) -> Schema:
     return priced if paid == facts.states else nullable(priced)
 
 
-def _result(facts: JobFacts, results: Schema | None) -> Iterator[Schema | None]:
-    if "succeeded" in facts.states:
-        yield results
-    if facts.states != {"succeeded"}:
-        yield NULL
-
-
-def _failure(contract: Contract, facts: JobFacts) -> Schema:
-    """Of the failures only their ends are known here; their values are looked up one by one."""
-    del contract, facts
-    return {}
+def result_schema(facts: JobFacts, results: Schema | None) -> Schema:
+    """Give the schema of `job.result`: what a success shows, and null before it and without it."""
+    found = [results] if "succeeded" in facts.states else []
+    return or_null(union(found if facts.states == {"succeeded"} else [*found, NULL]))

@@ -9,7 +9,7 @@ from typing import Any, Self
 from fauxvider.contract.model import Operation
 from fauxvider.toolkit.openapi import entities
 from fauxvider.toolkit.openapi.inference import shape_of
-from fauxvider.toolkit.openapi.jobs import JobFacts, ends_of, job_schema, states_of, words_of
+from fauxvider.toolkit.openapi.jobs import JobFacts, ends_of, job_schema, result_schema, states_of, words_of
 from fauxvider.toolkit.openapi.material import Material
 from fauxvider.toolkit.openapi.schemas import (
     ANYTHING,
@@ -66,9 +66,14 @@ class Known:
             return NULL
         if path[:1] == ["failure"]:
             return self._of_failure(facts, path[1:])
-        ids = [entities.minted(material.contract, one.id) for one in self._submits() if one.id]
-        results = self.results() if path[:1] == ["result"] else None
-        return member(job_schema(material.contract, facts, ids, results), path)
+        if path[:1] == ["result"]:
+            return member(result_schema(facts, self.results()), path[1:])
+        kinds = tuple(one.id for one in self._submits() if one.id)
+        key = ("job", facts, kinds)
+        if key not in material.memory:
+            ids = [entities.minted(material.contract, kind) for kind in kinds]
+            material.memory[key] = job_schema(material.contract, facts, ids)
+        return member(material.memory[key], path)
 
     def _of_failure(self, facts: JobFacts, path: list[str]) -> Schema:
         found: list[Schema | None] = []
