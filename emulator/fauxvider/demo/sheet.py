@@ -12,8 +12,8 @@ from fauxvider.demo.gallery import Gallery, Row, Tile
 __all__ = ["write_sheet"]
 
 _TILE, _GAP, _MARGIN = 320, 28, 48
-_PAPER, _INK, _FAINT, _LINE = (251, 250, 247), (28, 36, 48), (96, 104, 116), (221, 216, 204)
-_HEAD, _ROW_HEAD, _CAPTION, _ROW_GAP = 116, 44, 106, 30
+_PAPER, _INK, _FAINT, _LINE = (251, 250, 247), (28, 36, 48), (78, 86, 98), (221, 216, 204)
+_HEAD, _ROW_HEAD, _CAPTION, _ROW_GAP = 116, 48, 136, 24
 _ROW = _ROW_HEAD + _TILE + _CAPTION + _ROW_GAP
 
 
@@ -25,9 +25,9 @@ def write_sheet(gallery: Gallery, path: Path) -> None:
     sheet = Image.new("RGB", (width, height), _PAPER)
     pen = ImageDraw.Draw(sheet)
     pen.text((_MARGIN, _MARGIN), "Real pipelines behind five endpoints", font=_font(40), fill=_INK)
-    lead = f"{gallery.machine}; random weights make no art, but source, strength, seed and prompt show"
-    if not gallery.machine.startswith("tiny"):
-        lead = gallery.machine
+    lead = gallery.machine
+    if lead.startswith("tiny "):
+        lead += ": random weights make no art, but source, strength, seed, prompt and guidance show"
     pen.text((_MARGIN, _MARGIN + 56), lead, font=_font(20), fill=_FAINT)
     for number, row in enumerate(gallery.rows):
         _draw_row(sheet, pen, row, _MARGIN + _HEAD + number * _ROW)
@@ -48,9 +48,9 @@ def _draw_tile(sheet: Image.Image, pen: ImageDraw.ImageDraw, tile: Tile, place: 
     corners = Image.new("L", (_TILE * 2, _TILE * 2))
     ImageDraw.Draw(corners).rounded_rectangle((0, 0, _TILE * 2 - 1, _TILE * 2 - 1), 16, fill=255)
     sheet.paste(shown, place, corners.resize((_TILE, _TILE), Image.Resampling.LANCZOS))
-    pen.text((left, top + _TILE + 10), tile.title, font=_font(19), fill=_INK)
+    pen.text((left, top + _TILE + 10), tile.title, font=_font(21), fill=_INK)
     for number, line in enumerate((*tile.lines, tile.away)):
-        pen.text((left, top + _TILE + 36 + 21 * number), line, font=_font(15), fill=_FAINT)
+        pen.text((left, top + _TILE + 40 + 23 * number), line, font=_font(17), fill=_FAINT)
 
 
 def _font(points: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
