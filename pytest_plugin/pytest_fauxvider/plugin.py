@@ -78,7 +78,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         from pytest_fauxvider.strict import problems, told
 
         if found := problems(world):
-            pytest.fail(told(found), pytrace=False)
+            pytest.fail(told(found, where="@pytest.mark.fauxvider(...)"), pytrace=False)
     return result
 
 

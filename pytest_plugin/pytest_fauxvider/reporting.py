@@ -31,7 +31,7 @@ _HINT = """\
 Hypothesis calls this test many times, and the fixture `fauxvider` is one world for all of them.
 Give each example its own:
     @given(...)
-    @given_world("PROVIDER")                    # from pytest_fauxvider.examples_world import given_world
+    @given_world("PROVIDER")                    # from pytest_fauxvider import given_world
     def test_it(world, ...): ...
 or, in the test's body, with the fixture `fauxvider_server`:
     with fauxvider_server.world("PROVIDER") as world: ..."""
@@ -44,6 +44,7 @@ def add_to(report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[N
     if report.failed:
         if call.excinfo is not None and call.excinfo.typename == "FailedHealthCheck":
             report.sections.append(("fauxvider and Hypothesis", _HINT))
+            return
         kept = keep(world, folder) if options.trace != "off" else {}
         report.sections.append((TITLE, section_text(world, kept)))
         report.user_properties.extend((f"fauxvider_{name}", str(path)) for name, path in kept.items())

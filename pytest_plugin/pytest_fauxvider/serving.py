@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fauxvider import FauxviderError
+from pytest_fauxvider import sleeping
 from pytest_fauxvider.options import Options
 from pytest_fauxvider.world import FauxServer
 
@@ -34,7 +35,9 @@ def serving(options: Options, settings: Mapping[str, Any], contracts: Sequence[s
         wrong = ""
     if wrong:
         pytest.fail(f"fauxvider: {wrong}", pytrace=False)
+    sleeping.install()  # once: to look through all modules for each test would cost more than all the rest
     try:
         yield server
     finally:
+        sleeping.uninstall()
         server.stop()

@@ -40,8 +40,8 @@ def problems(world: FauxWorld) -> list[Problem]:
     ]
 
 
-def told(found: Iterable[Problem]) -> str:
-    """Put it into words, and say how to switch it off."""
+def told(found: Iterable[Problem], *, where: str) -> str:
+    """Put it into words, and say how and `where` to switch it off."""
     kept = list(found)
     names = list(dict.fromkeys(one.check for one in kept))
     lines = [f"fauxvider ({', '.join(names)}): the test's own assertions hold, but its world did not end well"]
@@ -49,7 +49,7 @@ def told(found: Iterable[Problem]) -> str:
         first, *rest = one.text.splitlines()
         lines += ["", f"{one.check}: {first}", *rest]
     off = ", ".join(f"-{name}" for name in names)
-    lines += ["", f'If this is meant to be so: @pytest.mark.fauxvider(strict="{off}")']
+    lines += ["", f'If this is meant to be so: strict="{off}" in {where}.']
     return "\n".join(lines)
 
 

@@ -8,11 +8,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import anyio.to_thread
 
@@ -25,6 +23,8 @@ from pytest_fauxvider.asked import ARGUMENTS, check_names, merged
 from pytest_fauxvider.clocks import WorldClock
 from pytest_fauxvider.options import Options, read_checks, seed_for
 from pytest_fauxvider.scenarios import find_scenario
+from pytest_fauxvider.sleeping import virtual_sleep
+from pytest_fauxvider.sleeping_clocks import STATE
 from pytest_fauxvider.strict import StrictError, problems, told
 
 __all__ = ["FauxServer", "FauxWorld", "Plan"]
@@ -180,16 +180,15 @@ class FauxWorld(WorldHandle):
     def _sleeping(self) -> AbstractContextManager[Any]:
         if not (self.plan.sleeps and self.clock.is_virtual):
             return nullcontext()
-        if find_spec("pytest_fauxvider.sleeping") is None:
-            return nullcontext()
-        module = import_module("pytest_fauxvider.sleeping")
-        return cast("AbstractContextManager[Any]", module.virtual_sleep(self))
+        if STATE.session is not None:
+            return nullcontext()  # a world within a world: what is slept passes in the outer one
+        return virtual_sleep(self)
 
     def check(self) -> None:
         """Raise StrictError when one of the checks of the plan finds something."""
         __tracebackhide__ = True
         if found := problems(self):
-            raise StrictError(told(found))
+            raise StrictError(told(found, where="what asks for the world"))
 
     def close(self) -> None:
         """End: receivers stop, sleeping takes time again, the world is dropped."""

@@ -1,0 +1,106 @@
+"""A world for each of Hypothesis' examples: `@given_world(...)` between `@given` and the test."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hypothesis.control import current_build_context, currently_in_test_context
+
+from pytest_fauxvider.asked import check_names
+
+if TYPE_CHECKING:
+    from pytest_fauxvider.world import FauxServer, FauxWorld
+
+__all__ = ["given_world"]
+
+_SERVER = "fauxvider_server"
+_WORLD = "world"
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+
+def given_world(*providers: str, **options: Any) -> Callable[[Test], Callable[..., Any]]:
+    """Give each example a world of its own as `world`, as the marker's arguments ask for it.
+
+        @given(prompt=st.text(min_size=1))
+        @given_world("acme", clock="manual")
+        def test_prompts(world, prompt): ...
+
+    It stands below `@given`. What is slept passes in the example's world; its end is checked as a test's is,
+    so that Hypothesis shrinks those failures too; the story of a failing example is added to its error.
+    Coroutines are fine. Raises ValueError for an argument that there is not.
+    """
+    check_names(options, "@given_world")
+
+    def decorate(test: Test) -> Callable[..., Any]:
+        signature = inspect.signature(test)
+        if _WORLD not in signature.parameters:
+            raise ValueError(f"@given_world gives {test.__name__} a world: it needs a parameter named {_WORLD!r}")
+        if hasattr(test, "hypothesis"):
+            raise ValueError(f"@given_world stands below @given, next to {test.__name__}: each example gets a world")
+        make = _coroutine if inspect.iscoroutinefunction(test) else _plain
+        made = make(test, providers, options)
+        made.__signature__ = _with_server(signature)  # type: ignore[attr-defined] # what Hypothesis and pytest read
+        return made
+
+    return decorate
+
+
+def _plain(test: Callable[..., Any], providers: tuple[str, ...], options: dict[str, Any]) -> Callable[..., Any]:
+    @functools.wraps(test)
+    def call(*args: Any, **given: Any) -> Any:
+        __tracebackhide__ = True
+        server, rest = _bound(call, args, given)
+        with _example(server, providers, options) as world:
+            return test(**{_WORLD: world}, **rest)
+
+    return call
+
+
+def _coroutine(test: Callable[..., Any], providers: tuple[str, ...], options: dict[str, Any]) -> Callable[..., Any]:
+    @functools.wraps(test)
+    async def call(*args: Any, **given: Any) -> Any:
+        __tracebackhide__ = True
+        server, rest = _bound(call, args, given)
+        with _example(server, providers, options) as world:
+            return await test(**{_WORLD: world}, **rest)
+
+    return call
+
+
+@contextmanager
+def _example(server: FauxServer, providers: tuple[str, ...], options: dict[str, Any]) -> Iterator[FauxWorld]:
+    __tracebackhide__ = True
+    with server.world(*providers, **options) as world:
+        try:
+            yield world
+            world.check()
+        except Exception as error:
+            if _is_final():
+                from pytest_fauxvider.reporting import section_text
+
+                error.add_note(f"\nThe example's world\n{section_text(world)}")
+            raise
+
+
+def _is_final() -> bool:
+    """Tell whether this is the run that is reported: to tell the story of every failing one would slow shrinking."""
+    context = current_build_context() if currently_in_test_context() else None
+    return bool(getattr(context, "is_final", True))
+
+
+def _bound(call: Callable[..., Any], args: tuple[Any, ...], given: dict[str, Any]) -> tuple[FauxServer, dict[str, Any]]:
+    """Give the server and the other arguments by name: Hypothesis passes some by position."""
+    rest = dict(inspect.signature(call).bind(*args, **given).arguments)
+    return rest.pop(_SERVER), rest
+
+
+def _with_server(signature: inspect.Signature) -> inspect.Signature:
+    """Ask for the session's server instead of a world: a fixture of that scope serves all examples."""
+    kept = [one for name, one in signature.parameters.items() if name not in (_WORLD, _SERVER)]
+    server = inspect.Parameter(_SERVER, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return signature.replace(parameters=[server, *kept])
