@@ -21,7 +21,7 @@ from pytest_fauxvider import sleeping_clocks as clocks
 from pytest_fauxvider.sleeping import VirtualTime
 from pytest_fauxvider.sleeping_watch import WAKE, LoopTime
 
-__all__ = ["install", "uninstall"]
+__all__ = ["install", "stall", "uninstall"]
 
 _MS = 1_000_000
 
@@ -194,6 +194,18 @@ _REPLACEMENTS: dict[str, Callable[..., Any]] = {
     "call_later": _call_later,
     "run_in_executor": _run_in_executor,
 }
+
+
+def stall(loop: Any, give_up: Callable[[], None]) -> asyncio.TimerHandle | None:
+    """Let time pass in a loop that waits for what never comes: to its next timer, or until it is given up.
+
+    Without virtual time the loop's timers run by themselves, and nothing is done.
+    """
+    session = _session()
+    times = None if session is None else session.loops.get(loop)
+    if times is None and session is not None and not _is_real(loop):
+        times = _time_of(session, next(kind for own, kind in _kinds.items() if isinstance(loop, own)), loop)
+    return None if times is None else times.stall(give_up)
 
 
 def install(session: VirtualTime) -> None:

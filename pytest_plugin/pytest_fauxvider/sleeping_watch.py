@@ -24,6 +24,7 @@ _SPINNING = 2000  # turns in which something is always ready: a task that waits 
 _SOON_S = 0.001  # real
 _STUCK = 2000  # looks at requests that stay at work: they wait for something that is not ours
 _THREADS = 50  # looks at work in other threads that does not end: it waits for us
+_NEVER_S = 31 * 86_400.0
 _MS = 1_000_000
 
 
@@ -67,10 +68,15 @@ class LoopTime:
 
     def sleep(self, delay: float, args: tuple[Any, ...], context: Context | None) -> asyncio.TimerHandle:
         """Take a sleep's timer in; give its handle."""
-        session = self._session
-        session.note(delay)
-        due = session.offset_ns() + round(delay * 1_000_000_000)
-        handle = _Sleeper(self._loop.time() + delay, WAKE, args, self._loop, context)
+        self._session.note(delay)
+        return self._take_in(_Sleeper(self._loop.time() + delay, WAKE, args, self._loop, context), delay)
+
+    def stall(self, give_up: Callable[[], None]) -> asyncio.TimerHandle:
+        """Wait for what never comes: time moves to whatever timer is next."""
+        return self._take_in(_Sleeper(self._loop.time() + _NEVER_S, give_up, (), self._loop, None), _NEVER_S)
+
+    def _take_in(self, handle: _Sleeper, delay: float) -> _Sleeper:
+        due = self._session.offset_ns() + round(delay * 1_000_000_000)
         heapq.heappush(self._sleepers, (due, next(self._numbers), handle))
         self._quiet = self._turns = 0
         if not self._is_watching:
@@ -214,8 +220,8 @@ class LoopTime:
         self._is_watching, self._is_settled = False, True
         error = None if done.cancelled() else done.exception()
         for _, _, handle in self._sleepers:
-            future = handle._args[0]
-            if not future.done():
+            future = handle._args[0] if handle._args else None
+            if future is not None and not future.done():
                 future.set_exception(error or asyncio.CancelledError())
         self._sleepers.clear()
 

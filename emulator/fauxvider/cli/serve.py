@@ -8,12 +8,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import click
 
 from fauxvider.cli.rendering import RENDER_OPTIONS, RenderOptions, open_renderer, with_options
+from fauxvider.cli.tls import TLS_OPTIONS, TlsOptions, announce_tls, open_tls, serving_tls, tls_places
 from fauxvider.errors import RenderError, UsageError
 from fauxvider.scenario.parse import read_scenario
 from fauxvider.server.app import ProviderApp
@@ -25,6 +26,9 @@ from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
 from fauxvider.service.world import WorldOptions
 from fauxvider.toolkit.openapi.serving import OpenApiPages
+
+if TYPE_CHECKING:
+    from fauxvider.server.tls_front import TlsFront
 
 __all__ = ["serve"]
 
@@ -116,14 +120,16 @@ class ServeOptions:
     no_metadata: bool
     as_json: bool
     render: RenderOptions
+    tls: TlsOptions
 
 
 @click.command()
 @with_options(_OPTIONS)
+@with_options(TLS_OPTIONS)
 @with_options(RENDER_OPTIONS)
 def serve(**given: Any) -> None:
     """Serve the providers until interrupted (Ctrl-C ends within a second)."""
-    options = ServeOptions(render=RenderOptions.taken(given), **given)
+    options = ServeOptions(render=RenderOptions.taken(given), tls=TlsOptions.taken(given), **given)
     if options.host not in _LOOPBACK and not options.expose:
         raise UsageError(f"--host {options.host} is reachable from other machines: add --expose if that is wanted")
     emulator = _emulator(options)
@@ -132,32 +138,42 @@ def serve(**given: Any) -> None:
         _write_token(options.token_file, token)
     guard = control_app(emulator, token=token, hosts=frozenset())
     settings = RunSettings(parser=options.parser)
-    site = bind_both(ProviderApp(emulator, OpenApiPages(emulator)), guard, options.host, options.port, options.control_port, settings)
+    app = ProviderApp(emulator, OpenApiPages(emulator))
+    site = bind_both(app, guard, options.host, options.port, options.control_port, settings)
+    front = open_tls(options.tls, app, emulator, settings)
     emulator.settings.base_url = site.urls.provider
     guard.hosts = _own_hosts(site.urls)
 
     def ready() -> None:
         places = _places(emulator, site.urls, token)
+        if front is not None:
+            places["tls"] = tls_places(front)
         if options.as_json:
             click.echo(json.dumps(places))
         else:
             _announce(emulator, places, exposed=options.host not in _LOOPBACK)
+            if front is not None:
+                announce_tls(front)
+            click.echo("Ctrl-C stops.")
 
     # Facts pile up and never form cycles: looking through all of them again and again would halve the speed.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     with asyncio.Runner(loop_factory=site.loop_factory) as runner:
-        runner.run(_serve(site, emulator, ready, warm=options.render.warm))
+        runner.run(_serve(site, emulator, ready, front, warm=options.render.warm))
     if not options.as_json:
         click.echo("stopped")
 
 
-async def _serve(site: Site, emulator: Emulator, ready: Callable[[], None], *, warm: bool) -> None:
+async def _serve(
+    site: Site, emulator: Emulator, ready: Callable[[], None], front: TlsFront | None, *, warm: bool
+) -> None:
     live = emulator.settings.live
     try:
         if live is not None:
             await live.start(warm=warm)
-        await serve_bound(site, ready=ready)
+        async with serving_tls(front):
+            await serve_bound(site, ready=ready)
     except RenderError as error:
         raise UsageError(str(error)) from None
     finally:
@@ -228,4 +244,3 @@ def _announce(emulator: Emulator, places: dict[str, Any], *, exposed: bool) -> N
     click.echo(f"control  {places['control']['url']}  (Authorization: Bearer {places['control']['token']})")
     if exposed:
         click.secho("warning  the providers' port is open to other machines and asks for no secret", fg="yellow")
-    click.echo("Ctrl-C stops.")

@@ -1,0 +1,92 @@
+"""The doors as fixtures. They load a client's library, and the emulator, when a test asks for one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from respx import MockRouter
+
+    from pytest_fauxvider.doors.base import Door
+    from pytest_fauxvider.doors.egress_guard import Guard
+    from pytest_fauxvider.doors.https import HttpsFront
+    from pytest_fauxvider.world import FauxWorld
+
+__all__ = [
+    "GUARD",
+    "fauxvider_aiohttp",
+    "fauxvider_hosts",
+    "fauxvider_https",
+    "fauxvider_httpx",
+    "fauxvider_no_egress",
+    "fauxvider_requests",
+    "swallowed",
+]
+
+GUARD = pytest.StashKey["Guard"]()
+
+
+@pytest.fixture
+def fauxvider_hosts(fauxvider: FauxWorld) -> Iterator[FauxWorld]:
+    """The test's world, answering at the providers' own host names for httpx, httpx2, requests, urllib and aiohttp."""
+    from pytest_fauxvider.doors.every import all_doors
+
+    with all_doors(fauxvider):
+        yield fauxvider
+
+
+@pytest.fixture
+def fauxvider_httpx(fauxvider: FauxWorld) -> Iterator[MockRouter]:
+    """The same for httpx and httpx2 alone: a respx router whose ``calls`` are what they sent."""
+    pytest.importorskip("respx", reason="fauxvider_httpx needs respx: pip install 'fauxvider[respx]'")
+    from pytest_fauxvider.doors.respx_door import httpx_door
+
+    with httpx_door(fauxvider) as router:
+        yield router
+
+
+@pytest.fixture
+def fauxvider_requests(fauxvider: FauxWorld) -> Iterator[Door]:
+    """The same for requests, urllib3, urllib and http.client alone."""
+    from pytest_fauxvider.doors.requests_door import requests_door
+
+    with requests_door(fauxvider) as door:
+        yield door
+
+
+@pytest.fixture
+def fauxvider_aiohttp(fauxvider: FauxWorld) -> Iterator[Door]:
+    """The same for aiohttp alone."""
+    pytest.importorskip("aiohttp")
+    from pytest_fauxvider.doors.aiohttp_door import aiohttp_door
+
+    with aiohttp_door(fauxvider) as door:
+        yield door
+
+
+@pytest.fixture
+def fauxvider_https(fauxvider: FauxWorld) -> Iterator[HttpsFront]:
+    """An HTTPS front for the providers' own host names: ``env`` is what a client's process is to be started with."""
+    from pytest_fauxvider.doors.https import https_front
+
+    with https_front(fauxvider) as front:
+        yield front
+
+
+@pytest.fixture
+def fauxvider_no_egress(request: pytest.FixtureRequest) -> Iterator[Guard]:
+    """Let no connection to a provider's own host leave this machine; one that a client swallowed fails the test too."""
+    from pytest_fauxvider.doors.egress_guard import no_egress
+
+    with no_egress() as guard:
+        request.node.stash[GUARD] = guard
+        yield guard
+
+
+def swallowed(item: pytest.Item) -> str:
+    """Say, after a test that has passed, which connections were stopped without its noticing; "" for none."""
+    guard = item.stash.get(GUARD, None)
+    return "\n".join(str(attempt) for attempt in guard.attempts) if guard is not None else ""
