@@ -75,6 +75,7 @@ JOBS = (
 OUTPUTS = (
     {"late": "10s"}, {"late": "90s"}, {"dies": "0s"}, {"dies": "5s"}, {"content_type": "text/html"}, {"truncate": 0.5},
     {"short": 0.5}, {"short": 0}, {"corrupt": True}, {"empty_url": True}, {"black": True}, {"reset": True},
+    {"resize": [512, 384]}, {"no_range": True},
 )  # fmt: skip
 DELIVERIES = (
     {"lose": True}, {"duplicate": 3}, {"delay": "10s"}, {"delay": "2h"}, {"early": True}, {"hold": 1},
@@ -111,7 +112,12 @@ def _rules(provider: str) -> st.SearchStrategy[dict[str, Any]]:
     tried = st.builds(
         lambda do, nth: {"on": "attempt", "when": {"nth": nth}, "do": do}, st.sampled_from(ATTEMPTS), counts
     )
-    return st.one_of(asked, made, shown, sent, tried) if DIALECTS[provider].callback else st.one_of(asked, made, shown)
+    moved = st.builds(
+        lambda balance, nth: {"on": "account", "when": {"nth": nth}, "do": {"balance": balance}},
+        st.sampled_from(["0", "0.03", "30000"]), counts,
+    )  # fmt: skip
+    always = (asked, made, shown, moved)
+    return st.one_of(*always, sent, tried) if DIALECTS[provider].callback else st.one_of(*always)
 
 
 @st.composite

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from PIL import Image
+
 from support.clients import Answer, Client, Order, WireError
 from support.dialects import at
 
@@ -13,6 +15,8 @@ __all__ = [
     "AnswersAfterTheWork",
     "AsksForCopies",
     "Bad",
+    "BelievesTheLabel",
+    "BelievesTheLastEvent",
     "CancelsLate",
     "ChecksNoSignature",
     "ComesLate",
@@ -22,9 +26,12 @@ __all__ = [
     "GoesBack",
     "Hammers",
     "IgnoresRetryAfter",
+    "KeepsAnySize",
+    "KeepsBlack",
     "KeepsHalves",
     "KeepsLinks",
     "KeepsOneSecret",
+    "KeepsTheLabel",
     "KeyPerTry",
     "KnowsItsOwn",
     "NeverLeaves",
@@ -39,11 +46,14 @@ __all__ = [
     "Resends",
     "RetriesRefusals",
     "Rotates",
+    "RunsAgain",
+    "RunsAgainForOldNews",
     "SavesTheLink",
     "SendsWhatIsForbidden",
     "SignsParsedJson",
     "StopsAtUnknown",
     "TrustsTheCallback",
+    "WaitsForEver",
 ]
 
 HOUR = 3_600.0
@@ -166,6 +176,18 @@ class GivesUpEarly(Bad):
             order.state = "gave_up"
 
 
+class WaitsForEver(Bad):
+    """Has no deadline: it looks every quarter of an hour as long as it is not told of an end."""
+
+    def wait(self, order: Order, least: float | None = None) -> None:
+        order.due, order.pause = self.wire.now() + 900, order.pause + 1
+        if order.pause > 200:  # the test's own patience
+            order.state = "gave_up"
+
+    def give_up(self, order: Order) -> None:
+        """It never does."""
+
+
 class StopsAtUnknown(Bad):
     """Takes a word that it does not know for the end of the matter."""
 
@@ -282,6 +304,42 @@ class ProcessesCopies(Client):
         self.wire.note("saved", job=order.id)
 
 
+class RunsAgain(Client):
+    """Runs a failed job once more under its id: no defect."""
+
+    def fail(self, order: Order) -> None:
+        if order.intent in self.ran_again or self.send("POST", self.dialect.again.format(id=order.id)).status != 200:
+            super().fail(order)
+            return
+        self.ran_again.add(order.intent)
+        order.state, order.due = "open", self.wire.now() + 5
+
+    @property
+    def ran_again(self) -> set[str]:
+        return self.__dict__.setdefault("_again", set())
+
+
+class BelievesTheLastEvent(RunsAgain):
+    """The callback that came last is right, whatever was known before."""
+
+    def read_inbox(self) -> None:
+        for payload in self.inbox:
+            for order in self.orders:
+                if order.id == at(payload, self.dialect.callback_id) and order.state == "done":
+                    self.wire.note("believes", job=order.id, text=str(at(payload, self.dialect.callback_word)))
+        super().read_inbox()
+
+
+class RunsAgainForOldNews(RunsAgain):
+    """A callback that tells of a failure is answered by another run, whatever was known before."""
+
+    def read_inbox(self) -> None:
+        for payload in self.inbox:
+            if at(payload, self.dialect.callback_word) in self.dialect.failed:
+                self.send("POST", self.dialect.again.format(id=at(payload, self.dialect.callback_id)))
+        super().read_inbox()
+
+
 class ChecksNoSignature(Client):
     """Takes every callback."""
 
@@ -383,8 +441,45 @@ class SavesTheLink(Bad):
 class KeepsHalves(Client):
     """Stores what came."""
 
-    def is_whole(self, data: bytes) -> bool:
+    def is_good(self, data: bytes) -> bool:
         return True
+
+
+class KeepsBlack(Client):
+    """Is content with whatever opens."""
+
+    def shows_something(self, image: Image.Image) -> bool:
+        return True
+
+
+class KeepsAnySize(Client):
+    """Believes the record about the size."""
+
+    def has_size(self, image: Image.Image) -> bool:
+        return True
+
+
+class BelievesTheLabel(Client):
+    """Takes for a picture what is called one, and nothing else."""
+
+    def download(self, url: str) -> tuple[int, bytes]:
+        answer = self.wire.http("GET", url, {})
+        is_picture = answer.headers.get("content-type", "").startswith("image/")
+        return (answer.status, answer.body) if is_picture else (415, b"")
+
+
+class KeepsTheLabel(Client):
+    """Stores the picture under the content-type that came with it."""
+
+    label = ""
+
+    def download(self, url: str) -> tuple[int, bytes]:
+        answer = self.wire.http("GET", url, {})
+        self.label = answer.headers.get("content-type", "")
+        return answer.status, answer.body
+
+    def keep(self, order: Order, data: bytes) -> None:
+        self.wire.note("saved", job=order.id, text=self.label)
 
 
 class OneSession(Client):

@@ -12,6 +12,8 @@ from typing import Any
 from support.bad_clients import (
     AnswersAfterTheWork,
     AsksForCopies,
+    BelievesTheLabel,
+    BelievesTheLastEvent,
     CancelsLate,
     ChecksNoSignature,
     ComesLate,
@@ -21,9 +23,12 @@ from support.bad_clients import (
     GoesBack,
     Hammers,
     IgnoresRetryAfter,
+    KeepsAnySize,
+    KeepsBlack,
     KeepsHalves,
     KeepsLinks,
     KeepsOneSecret,
+    KeepsTheLabel,
     KeyPerTry,
     KnowsItsOwn,
     NeverLeaves,
@@ -38,11 +43,14 @@ from support.bad_clients import (
     Resends,
     RetriesRefusals,
     Rotates,
+    RunsAgain,
+    RunsAgainForOldNews,
     SavesTheLink,
     SendsWhatIsForbidden,
     SignsParsedJson,
     StopsAtUnknown,
     TrustsTheCallback,
+    WaitsForEver,
 )
 from support.clients import Client, Style
 
@@ -116,6 +124,19 @@ BUGS: tuple[Bug, ...] = (
         rules=(_on("request", {"refuse": "rate", "retry_after": "40s"}, does="read", nth=1),),
     ),
     Bug(GivesUpEarly, "gave-up-early", "users.md C8: moeru-ai/airi#2084", rules=(SLOW,)),
+    Bug(
+        WaitsForEver,
+        "waited-for-ever",
+        "users.md C8: bitmind-subnet PR #312",
+        rules=(_on("job", {"stuck": "IN_PROGRESS"}),),
+    ),
+    Bug(
+        WaitsForEver,
+        "waited-for-ever",
+        "users.md C3 (stuck `processing` for ever)",
+        provider="onemin",
+        rules=(_on("job", {"stuck": "PROCESSING"}),),
+    ),
     Bug(
         StopsAtUnknown,
         "stopped-at-unknown-word",
@@ -199,6 +220,24 @@ BUGS: tuple[Bug, ...] = (
         style="webhook",
         rules=(_on("delivery", {"early": True}),),
     ),
+    Bug(
+        BelievesTheLastEvent,
+        "believed-old-event",
+        "users.md C5: mirakl-hyperwallet-connector#35",
+        style="hybrid",
+        rules=(_on("delivery", {"delay": "30m"}, nth=1),),
+        failures=("handler_error",),
+        reference=RunsAgain,
+    ),
+    Bug(
+        RunsAgainForOldNews,
+        "believed-old-event",
+        "users.md C5: google/go-github#2706",
+        style="hybrid",
+        rules=(_on("delivery", {"delay": "30m"}, nth=1),),
+        failures=("handler_error",),
+        reference=RunsAgain,
+    ),
     Bug(AsksForCopies, "redelivery-storm", "users.md C4: sendgrid/docs#2933", provider="runflow", style="webhook"),
     Bug(
         KeepsLinks,
@@ -229,5 +268,25 @@ BUGS: tuple[Bug, ...] = (
         rules=(_on("output", {"empty_url": True}),),
     ),
     Bug(KeepsHalves, "kept-damaged-picture", "users.md C12", rules=(_on("output", {"short": 0.5}),)),
+    Bug(KeepsHalves, "kept-damaged-picture", "users.md C12", "onemin", rules=(_on("output", {"corrupt": True}),)),
+    Bug(
+        KeepsHalves,
+        "kept-damaged-picture",
+        "users.md C12",
+        "runflow",
+        rules=(_on("request", {"garble": "encoding"}, does="file"),),
+    ),
+    Bug(KeepsBlack, "kept-black-picture", "users.md C12", rules=(_on("output", {"black": True}),)),
+    Bug(KeepsAnySize, "kept-other-size", "users.md C10, C12", "runflow", rules=(_on("output", {"resize": [64, 64]}),)),
+    Bug(
+        BelievesTheLabel, "believed-content-type", "users.md C12", rules=(_on("output", {"content_type": "text/html"}),)
+    ),
+    Bug(
+        KeepsTheLabel,
+        "believed-content-type",
+        "users.md 2.3 row 47",
+        "onemin",
+        rules=(_on("output", {"content_type": "text/html"}),),
+    ),
     Bug(OneSession, "leaked-key-to-file-host", "runflow.md 10", provider="onemin"),
 )

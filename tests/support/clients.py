@@ -287,7 +287,7 @@ class Client:
         for _ in range(8):
             if isinstance(url, str) and url:
                 status, data = self.download(url)
-                if status == 200 and self.is_whole(data):
+                if status == 200 and self.is_good(data):
                     self.keep(order, data)
                     return
             else:
@@ -323,13 +323,20 @@ class Client:
         is_cut = whole is not None and len(answer.body) != int(whole)
         return (599, b"") if is_cut else (answer.status, answer.body)
 
-    def is_whole(self, data: bytes) -> bool:
+    def is_good(self, data: bytes) -> bool:
+        """Whether it opens, shows something, and has the size that was asked for, whatever it is called."""
         try:
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
+                return self.has_size(image) and self.shows_something(image)
         except Exception:
             return False
-        return True
+
+    def has_size(self, image: Image.Image) -> bool:
+        return image.size == self.dialect.size
+
+    def shows_something(self, image: Image.Image) -> bool:
+        return image.convert("L").getextrema() != (0, 0)
 
     def keep(self, order: Order, data: bytes) -> None:
         order.picture = data

@@ -37,6 +37,7 @@ class Dialect:
     url: Path
     done: frozenset[str]
     failed: frozenset[str]
+    size: tuple[int, int]  # of the picture that `body` asks for
     callback: str = ""  # the body's field; "" has none
     callback_id: Path = ()
     callback_word: Path = ()
@@ -44,6 +45,7 @@ class Dialect:
     secrets: str = ""
     idempotency: str = ""
     cancel: str = ""
+    again: str = ""  # runs a failed job once more
 
 
 def _words(*words: str) -> frozenset[str]:
@@ -64,10 +66,12 @@ DIALECTS: dict[str, Dialect] = {
         url=("output", "image_url"),
         done=_words("COMPLETED"),
         failed=_words("FAILED", "CANCELLED", "TIMED_OUT"),
+        size=(256, 256),
         callback="webhook",
         callback_id=("id",),
         callback_word=("status",),
         cancel=f"{_FLUX}/cancel/{{id}}",
+        again=f"{_FLUX}/retry/{{id}}",
     ),
     "runflow": Dialect(
         name="runflow",
@@ -80,6 +84,7 @@ DIALECTS: dict[str, Dialect] = {
         url=("output", "outputs", 0, "url"),
         done=_words("succeeded", "partial_succeeded"),
         failed=_words("failed", "cancelled", "canceled"),
+        size=(1024, 1024),
         callback="callback_url",
         callback_id=("run_id",),
         callback_word=("status",),
@@ -103,5 +108,6 @@ DIALECTS: dict[str, Dialect] = {
         url=("aiRecord", "temporaryUrl"),
         done=_words("SUCCESS", "COMPLETED"),
         failed=_words("FAILURE", "FAILED"),
+        size=(1024, 1024),
     ),
 }

@@ -6,9 +6,12 @@ No sockets and no real time: sleeping moves the world's clock, and a held call i
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any
+
+from PIL import Image
 
 from fauxvider.analysis.verdict import Verdict, judge
 from fauxvider.engine.recipe import Recipe
@@ -34,21 +37,20 @@ class _AtOnce(Executor):
 
 
 class _Flat:
-    """A renderer that has no time to paint: one small picture for every recipe."""
+    """A renderer that has no time to paint: a white sheet of the right size."""
 
     name = "flat"
 
     def __init__(self) -> None:
-        import io
+        self._made: dict[tuple[int, int], bytes] = {}
 
-        from PIL import Image
-
-        out = io.BytesIO()
-        Image.effect_noise((64, 64), 50).save(out, "PNG")
-        self._bytes = out.getvalue()
-
-    def render(self, _recipe: Recipe) -> bytes:
-        return self._bytes
+    def render(self, recipe: Recipe) -> bytes:
+        size = (recipe.width, recipe.height)
+        if size not in self._made:
+            out = io.BytesIO()
+            Image.new("1", size, 1).save(out, "PNG")
+            self._made[size] = out.getvalue()
+        return self._made[size]
 
 
 class _Hook:

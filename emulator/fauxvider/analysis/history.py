@@ -163,6 +163,7 @@ def _asked(entry: Mapping[str, Any], contract: Contract) -> Asked:
         key=text_in(entry, "key"),
         number=whole_in(entry, "number") or 0,
         word=word,
+        state="" if lost else _canonical(contract, text_in(entry, "state"), word),
         shows="" if lost else _shown(contract, text_in(entry, "state"), word),
         retry_after=None if retry_after is None else retry_after * 1000,
         intent=text_in(entry, "intent"),
@@ -180,11 +181,15 @@ def _held_back(faults: frozenset[str], took: int) -> int:
     return (took if "slow" in faults else 0) + sum(map(parse_span, drips))
 
 
-def _shown(contract: Contract, state: str, word: str) -> Shown:
+def _canonical(contract: Contract, state: str, word: str) -> str:
     known = contract.states.get(word)
-    if word and known is None:
+    return known.canonical if known is not None else state
+
+
+def _shown(contract: Contract, state: str, word: str) -> Shown:
+    if word and word not in contract.states:
         return "unknown"
-    canonical = known.canonical if known is not None else state
+    canonical = _canonical(contract, state, word)
     if canonical in _OPEN:
         return "open"
     return "succeeded" if canonical == "succeeded" else "over" if canonical else ""

@@ -39,6 +39,7 @@ class Asked:
     key: str
     number: int
     word: str
+    state: str  # the canonical one that the word stands for; "" where the answer did not come
     shows: Shown
     retry_after: int | None
     intent: str
@@ -186,6 +187,13 @@ class JobStory:
     def end_before(self, moment: int) -> End | None:
         return next((end for end in reversed(self.ends) if end.at <= moment), None)
 
+    def end_told_by(self, tried: Tried) -> End | None:
+        """Give the end that a callback tells of: it says what was so when it was made, however late it comes."""
+        events = self.contract.callbacks.events if self.contract.callbacks is not None else {}
+        before = [end for end in self.ends if end.at <= tried.at]
+        named = [end for end in before if events.get(end.state) == tried.event]
+        return (named or before or [None])[-1]
+
     def told(self, *, perhaps: bool = False) -> Iterator[tuple[int, Shown]]:
         """Give what the client was told of the job's state, with moments: by answers and by callbacks it took.
 
@@ -195,7 +203,7 @@ class JobStory:
             (one.ended, one.shows) for one in self.asks if one.shows and (perhaps or one.is_seen)
         ]
         for tried in self.tries:
-            end = self.end_before(tried.at)
+            end = self.end_told_by(tried)
             if tried.is_taken and end is not None and not tried.is_tampered:
                 found.append((tried.at, "succeeded" if end.state == "succeeded" else "over"))
         return iter(sorted(found, key=lambda pair: pair[0]))

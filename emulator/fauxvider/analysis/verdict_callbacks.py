@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fauxvider.analysis.history import History
 from fauxvider.analysis.job_story import JobStory, Tried
-from fauxvider.analysis.verdict_rule import HOUR, Case, Rule, case, tried_text
+from fauxvider.analysis.verdict_rule import HOUR, Case, Rule, asked_text, case, tried_text
 
 __all__ = ["CALLBACKS"]
 
@@ -126,6 +126,41 @@ def _storm(history: History) -> Iterator[Case]:
                 break
 
 
+def _late_events(job: JobStory) -> Iterator[tuple[Tried, int]]:
+    """Give the callbacks that tell of an earlier end than the last, and came when the client knew of the last one."""
+    end = job.end
+    if end is None:
+        return
+    told = [at for at, shows in job.told() if at >= end.at and (shows == "succeeded") == (end.state == "succeeded")]
+    for tried in job.tries:
+        other = job.end_told_by(tried)
+        is_old = other is not None and other.state != end.state
+        if told and is_old and tried.is_taken and not tried.is_tampered and tried.at > told[0]:
+            yield tried, told[0]
+
+
+def _old_event(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        for tried, told in _late_events(job):
+            found = _believed(job, tried.at)
+            if found is not None:
+                known = (told, "the client was told of the last end")
+                yield case(job.id, known, (tried.at, tried_text(tried) + ", about an earlier end"), found)
+                break
+
+
+def _believed(job: JobStory, since: int) -> tuple[int, str] | None:
+    """Give what shows that the client believes an end that is not the last."""
+    end, states = job.end, job.contract.states
+    for note in (one for one in job.notes if one.at >= since):
+        known = states.get(note.text)
+        if note.said == "believes" and known is not None and end is not None and known.canonical != end.state:
+            return note.at, f"it believes {note.text}"
+    if end is None or end.state != "succeeded":
+        return None
+    return next(((one.at, asked_text(one)) for one in job.asks if one.does == "retry" and one.at >= since), None)
+
+
 CALLBACKS: tuple[Rule, ...] = (
     Rule(
         name="lost-callback-not-reconciled",
@@ -198,6 +233,15 @@ CALLBACKS: tuple[Rule, ...] = (
         fix="accept callbacks for unknown ids, keep them, and match them when the answer comes",
         source="users.md C6: hardbyte/awa PR #17, Wavix/Mokkify PR #30 (15 ms), jhuckaby/Cronicle#156",
         find=_refused_unknown,
+    ),
+    Rule(
+        name="believed-old-event",
+        severity="harm",
+        about="a callback about an earlier end came late, and was believed over the end that the client knew",
+        harm="a finished job is shown as failed, or is run and billed once more",
+        fix="order by what the events say, not by when they come: read the record before an end is overwritten",
+        source="users.md C5: google/go-github#2706, paypal/mirakl-hyperwallet-connector#35 (a verified one rejected)",
+        find=_old_event,
     ),
     Rule(
         name="redelivery-storm",

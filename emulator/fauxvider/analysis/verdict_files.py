@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fauxvider.analysis.entries import shown
 from fauxvider.analysis.history import History
-from fauxvider.analysis.job_story import Asked, JobStory
+from fauxvider.analysis.job_story import Asked, JobStory, Note
 from fauxvider.analysis.verdict_rule import MINUTE, Case, Rule, asked_text, case
 
 __all__ = ["FILES"]
 
-_DAMAGES = frozenset({"truncate", "short"})
+_DAMAGES = frozenset({"truncate", "short", "corrupt"})
+_GARBLED = frozenset({"garble json", "garble encoding"})
+_SPOILED = _DAMAGES | {"black", "resize", "reset"}
 
 
 def _expired_url(history: History) -> Iterator[Case]:
@@ -59,31 +62,65 @@ def _not_retried(history: History) -> Iterator[Case]:
             yield case(job.id, *[(one.at, asked_text(one)) for one in tries], (history.now, "not tried again"))
 
 
-def _saved(job: JobStory) -> Iterator[tuple[int, list[Asked]]]:
-    """Give the moments at which the client says that it saved a picture, with the downloads before them."""
+def _claims(job: JobStory, *said: str) -> Iterator[tuple[Note, list[Asked]]]:
+    """Give what the client says of a picture of a job that succeeded, with the downloads before that."""
     for note in job.notes:
         end = job.end_before(note.at)
-        if note.said == "saved" and end is not None and end.state == "succeeded" and job.output is not None:
-            yield note.at, [one for one in job.downloads if one.at <= note.at]
+        if note.said in said and end is not None and end.state == "succeeded" and job.output is not None:
+            yield note, [one for one in job.downloads if one.at <= note.at]
 
 
 def _saved_nothing(history: History) -> Iterator[Case]:
     for job in history.jobs.values():
-        for at, downloads in _saved(job):
+        for note, downloads in _claims(job, "saved"):
             if not downloads:
                 empty = [(job.ends[-1].at, "its URL is empty")] if "empty_url" in job.faults else []
-                tries = [(one.at, asked_text(one)) for one in job.files if one.at <= at]
-                yield case(job.id, *empty, *tries, (at, "the client says that it saved the picture"))
+                tries = [(one.at, asked_text(one)) for one in job.files if one.at <= note.at]
+                yield case(job.id, *empty, *tries, (note.at, "the client says that it saved the picture"))
                 break
 
 
-def _kept_damaged(history: History) -> Iterator[Case]:
+def _kept(history: History, faults: frozenset[str], spoiled: frozenset[str] = frozenset()) -> Iterator[Case]:
+    """Find jobs that are reported as done although every download was bad: by the job's faults, or a request's."""
     for job in history.jobs.values():
-        for at, downloads in _saved(job):
-            damages = sorted(job.faults & _DAMAGES)
-            if downloads and damages:
-                cut = [(one.at, f"{asked_text(one)}, {', '.join(damages)}") for one in downloads]
-                yield case(job.id, *cut, (at, "the client says that it saved the picture"))
+        for note, downloads in _claims(job, "saved", "processed"):
+            found = [(one, sorted(job.faults & faults) + sorted(one.faults & spoiled)) for one in downloads]
+            if found and all(names for _, names in found):
+                bad = [(one.at, f"{asked_text(one)}, {', '.join(names)}") for one, names in found]
+                yield case(job.id, *bad, (note.at, _SAYS[note.said]))
+                break
+
+
+_SAYS = {
+    "saved": "the client says that it saved the picture",
+    "processed": "the client says that it is done with the job",
+    "failed": "the client says that the job failed",
+}
+
+
+def _kept_damaged(history: History) -> Iterator[Case]:
+    yield from _kept(history, _DAMAGES, _GARBLED)
+
+
+def _kept_black(history: History) -> Iterator[Case]:
+    yield from _kept(history, frozenset({"black"}))
+
+
+def _kept_other_size(history: History) -> Iterator[Case]:
+    yield from _kept(history, frozenset({"resize"}))
+
+
+def _believed_type(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        if "content_type" not in job.faults or job.faults & _SPOILED:
+            continue
+        for note, downloads in _claims(job, "saved", "failed"):
+            whole = [one for one in downloads if one.is_seen and one.status == 200 and not one.faults & _GARBLED]
+            is_label = "/" in note.text and not note.text.startswith("image/")
+            if whole and (note.said == "failed" or is_label):
+                came = [(one.at, f"{asked_text(one)}, a whole picture under another content-type") for one in whole]
+                kept = f" as {shown(note.text, 60)}" if note.said == "saved" else ""
+                yield case(job.id, *came, (note.at, _SAYS[note.said] + kept))
                 break
 
 
@@ -136,17 +173,44 @@ FILES: tuple[Rule, ...] = (
         about="the client says that it saved a picture which it has not downloaded",
         harm="an empty link, or a link kept in place of the picture, is all that there is",
         fix="success is a downloaded file: check that the link is not empty, fetch it, and only then say so",
-        source="users.md C7: TannerMidd/minimal-chat#15; issue 3 (outputs: empty URL with success)",
+        source="users.md C7: TannerMidd/minimal-chat#15 (an empty URL with success)",
         find=_saved_nothing,
     ),
     Rule(
         name="kept-damaged-picture",
         severity="harm",
-        about="the client saved a picture of which a part is missing",
-        harm="half a picture is stored as the result, and the link to the whole one dies",
-        fix="compare the length, open the picture before it is stored, and fetch it again when it does not open",
-        source="users.md C12 (green tests, dead feature), 2.3 row 47; issue 3 (outputs: truncated, wrong size)",
+        about="the client kept a picture that is cut or does not open",
+        harm="half a picture, or none, is stored as the result, and the link to the whole one dies",
+        fix="compare the length, open and decode the picture before it is stored, and fetch it again if that fails",
+        source="users.md C12 (green tests, dead feature), 2.3 row 47",
         find=_kept_damaged,
+    ),
+    Rule(
+        name="kept-black-picture",
+        severity="harm",
+        about="the client kept an all-black picture",
+        harm="a safety checker's blank is handed out, and paid for, as the picture that was asked for",
+        fix="look at the decoded pixels: where darkest and brightest are the same, treat the job as refused",
+        source="users.md C12 (green tests, dead feature); runflow.md 2.1 (nsfw_detected beside a picture)",
+        find=_kept_black,
+    ),
+    Rule(
+        name="kept-other-size",
+        severity="harm",
+        about="the client kept a picture of another size than it had asked for",
+        harm="layouts break, and the price of the larger picture was paid",
+        fix="compare the opened picture's size with the one that was asked for, not with what the record says",
+        source="users.md C12 (green tests, dead feature), C10 (priced by the megapixel)",
+        find=_kept_other_size,
+    ),
+    Rule(
+        name="believed-content-type",
+        severity="harm",
+        about="the client took a whole picture for what its content-type says",
+        harm="a good picture is thrown away, or is served on as a page that browsers run",
+        fix="tell the kind of a picture by its first bytes, and serve it under that",
+        source="users.md C12 (green tests, dead feature), 2.3 row 47",
+        find=_believed_type,
     ),
     Rule(
         name="leaked-key-to-file-host",
@@ -154,7 +218,7 @@ FILES: tuple[Rule, ...] = (
         about="the API key was sent to a host that serves files",
         harm="the file host is somebody else's: it has the key now, in its logs too",
         fix="set the key per request to the API's origin, never as a default header of a shared session",
-        source="issue 3 (leaked the API key to the output host); design/reliability.md R17",
+        source="runflow.md 10 (the output host is not the provider's)",
         find=_key_to_files,
     ),
     Rule(
@@ -163,7 +227,7 @@ FILES: tuple[Rule, ...] = (
         about="the API key stands in the callback address",
         harm="addresses are logged everywhere; whoever reads one can spend the account",
         fix="use a token made for that address alone, or the provider's signature",
-        source="users.md appendix 1 (auth by URL parameters); issue 3 (leaked the key to the callback)",
+        source="users.md appendix 1 (auth by URL parameters)",
         find=_key_to_callback,
     ),
 )

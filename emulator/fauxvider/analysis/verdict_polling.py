@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from fauxvider.analysis.history import History
 from fauxvider.analysis.job_story import Asked, JobStory, Shown
-from fauxvider.analysis.verdict_rule import HOUR, MINUTE, SECOND, Case, Rule, asked_text, case, tried_text
+from fauxvider.analysis.verdict_rule import DAY, HOUR, MINUTE, SECOND, Case, Rule, asked_text, case, tried_text
 
 __all__ = ["POLLING"]
 
@@ -120,6 +120,35 @@ def _gave_up(history: History) -> Iterator[Case]:
         if not waits and _silent_since(history, job, end.at):
             stop = "the client says that it gave up" if note is not None else "the client's last look"
             yield case(job.id, (job.accepted, "accepted"), (last, stop), (end.at, f"ended as {end.word}"))
+
+
+def _due(job: JobStory, since: int) -> tuple[int, str]:
+    """Give the moment by which the provider says that a job is over, or further on, and what it says."""
+    limits = {one.covers: one.default for one in job.contract.deadlines if one.default}
+    running = next((one.ended for one in job.polls if one.is_seen and one.state == "running" and one.at >= since), None)
+    if running is not None and "running" in limits:
+        return running + limits["running"], "by the contract it cannot run any longer"
+    whole = limits.get("all") or limits.get("queued")
+    if whole is not None:
+        return since + whole, "by the contract it cannot wait any longer"
+    return since + DAY, "a day has passed (the contract has no limit)"
+
+
+def _waited(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        if job.end is not None:
+            continue  # it was worth the wait
+        again = [one.ended for one in job.asks if one.does == "retry" and one.is_ok]
+        due, says = _due(job, max([job.accepted, *again]))
+        run: list[Asked] = []
+        for asked in job.polls:
+            if asked.at < due + HOUR or asked.shows not in ("open", "unknown"):
+                continue
+            run = [*run, asked] if run and asked.at - run[-1].ended < HOUR else [asked]
+            if len(run) > _FURTHER:
+                polls = [(one.at, asked_text(one)) for one in run]
+                yield case(job.id, (job.accepted, "accepted"), (due, says), *polls)
+                break
 
 
 def _unknown_word(history: History) -> Iterator[Case]:
@@ -235,6 +264,15 @@ POLLING: tuple[Rule, ...] = (
         fix="wait as long as the contract lets a run take; when giving up sooner, cancel, and look once more later",
         source="users.md C8: moeru-ai/airi#2084 (a five-minute cap; the job succeeds at 6:44)",
         find=_gave_up,
+    ),
+    Rule(
+        name="waited-for-ever",
+        severity="harm",
+        about="a job that is stuck was polled on and on, an hour and more past the provider's own limit",
+        harm="whoever waits is told nothing, and the worker that polls is lost for other jobs",
+        fix="keep a deadline of your own, a little beyond the contract's; then cancel, say so, and sweep once a day",
+        source="users.md C8: BitMind-AI/bitmind-subnet PR #312 (a deadline that never fires); C3 (stuck for ever)",
+        find=_waited,
     ),
     Rule(
         name="stopped-at-unknown-word",

@@ -6,6 +6,13 @@ from support.tales import DAY, HOUR, Cases, Tale, called, called_back, done, end
 
 __all__ = ["BROKEN", "KEPT"]
 
+
+def _late_failure(outcome: int = 200, *, at: float = 20, **facts: str) -> Tale:
+    """A job that failed, was run again and succeeded, which the client saw; the failure's callback comes late."""
+    tale = called_back().end(4, "failed").poll(5, "failed").ask(6, "retry", state="queued", word="IN_QUEUE").end(8)
+    return tale.poll(10, "succeeded").file(10).attempt(at, outcome, event="run.failed", **facts)
+
+
 BROKEN: Cases = {
     "lost-callback-not-reconciled": [
         ("the receiver was down", called().ladder(503, 503, 503), 2 * HOUR),
@@ -36,6 +43,10 @@ BROKEN: Cases = {
     "refused-unknown-job": [
         ("it came before the answer", Tale().submit(address="http://h/", ended=5).end(4).attempt(4, 404), 9),
         ("gone", called().attempt(4, 410), 9),
+    ],
+    "believed-old-event": [
+        ("and says so", _late_failure().note(21, "believes", "FAILED"), 30),
+        ("and has it run again", _late_failure().ask(21, "retry", status=409, cause="job_state"), 30),
     ],
     "redelivery-storm": [
         ("four within the hour", called().asks("redeliver", [10, 20, 30, 40]), 50),
@@ -95,6 +106,12 @@ KEPT: Cases = {
         ("a limit", called().attempt(4, 429), 9),
         ("its own trouble", called().attempt(4, 500), 9),
         ("a proxy did", called().attempt(4, 404, fault="answer"), 9),
+    ],
+    "believed-old-event": [
+        ("it came before the news", _late_failure(at=9).note(9, "believes", "FAILED"), 30),
+        ("and is passed over", _late_failure().note(21, "believes", "COMPLETED"), 30),
+        ("tampered with on the way", _late_failure(fault="tamper body").note(21, "believes", "FAILED"), 30),
+        ("refused", _late_failure(400).note(21, "believes", "FAILED"), 30),
     ],
     "redelivery-storm": [
         ("three", called().asks("redeliver", [10, 20, 30]), 50),

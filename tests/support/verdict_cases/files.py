@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from support.tales import DAY, HOUR, MINUTE, Cases, Tale, called_back, done, ended, submitted, told
 
 __all__ = ["BROKEN", "KEPT"]
+
+
+def _got(spoiled: str, **facts: Any) -> Tale:
+    """A job whose picture has a fault, and was downloaded."""
+    return submitted().fault(0, spoiled).end(4).poll(5, "succeeded").file(5, **facts)
+
 
 BROKEN: Cases = {
     "used-expired-url": [
@@ -28,6 +36,15 @@ BROKEN: Cases = {
     ],
     "kept-damaged-picture": [
         ("half of it", submitted().fault(0, "short").end(4).poll(5, "succeeded").file(5).note(6, "saved"), 10),
+        ("it does not open", _got("corrupt").note(6, "saved"), 10),
+        ("it is done with the job", _got("truncate").note(6, "processed"), 10),
+        ("cut on this one way", told().file(5, fault="garble json").note(6, "saved"), 10),
+    ],
+    "kept-black-picture": [("and says so", _got("black").note(6, "saved"), 10)],
+    "kept-other-size": [("and is done with the job", _got("resize").note(6, "processed"), 10)],
+    "believed-content-type": [
+        ("a good picture is thrown away", _got("content_type").note(6, "failed"), 10),
+        ("it is kept as a page", _got("content_type").note(6, "saved", "text/html"), 10),
     ],
     "leaked-key-to-file-host": [("with a download", ended().file(5, leaks="key"), 10)],
     "leaked-key-to-callback": [("in the address", Tale().submit(address="http://h/", leaks="key").poll(1), 10)],
@@ -65,6 +82,18 @@ KEPT: Cases = {
     "kept-damaged-picture": [
         ("a whole one", done().note(6, "saved"), 10),
         ("thrown away", submitted().fault(0, "short").end(4).poll(5, "succeeded").file(5).note(6, "failed"), 10),
+        ("fetched again", told().file(5, fault="garble json").file(7).note(8, "saved"), 10),
+    ],
+    "kept-black-picture": [
+        ("thrown away", _got("black").note(6, "failed"), 10),
+        ("a good one", done().note(6, "saved"), 10),
+    ],
+    "kept-other-size": [("thrown away", _got("resize").note(6, "failed"), 10)],
+    "believed-content-type": [
+        ("kept", _got("content_type").note(6, "saved"), 10),
+        ("kept as what it is", _got("content_type").note(6, "saved", "image/png"), 10),
+        ("it was damaged, too", _got("content_type").fault(0, "short").note(6, "failed"), 10),
+        ("it did not come in time", _got("content_type", fault="slow", ended=55).note(36, "failed"), 60),
     ],
     "leaked-key-to-file-host": [("without", done(), 10)],
     "leaked-key-to-callback": [("a token", called_back().poll(1), 10)],

@@ -43,6 +43,11 @@ BROKEN: Cases = {
         ("no look at all", ended(), 2 * HOUR),
         ("the client says so", called_back().poll(1).note(300, "gave_up").end(404), 500),
     ],
+    "waited-for-ever": [
+        ("in the queue, for two days", submitted().polls(range(0, 2 * DAY, 900), "queued"), 3 * DAY),
+        ("running, for three hours", submitted().polls(range(0, 3 * HOUR, 600)), 3 * HOUR),
+        ("in a word that nobody knows", submitted().polls(range(0, 2 * DAY, 900), word="PAUSED"), 3 * DAY),
+    ],
     "stopped-at-unknown-word": [
         ("and was not seen again", submitted().poll(1, word="WARMING_UP").end(4), 2 * HOUR),
     ],
@@ -120,6 +125,16 @@ KEPT: Cases = {
             2 * HOUR,
         ),
         ("it gave up a job that never ends", submitted().poll(1).note(300, "gave_up"), 2 * HOUR),
+    ],
+    "waited-for-ever": [
+        ("it ended after all", submitted().polls(range(0, 3 * HOUR, 600)).end(3 * HOUR), 4 * HOUR),
+        ("the queue may take a day", submitted().polls(range(0, DAY, 900), "queued"), 2 * DAY),
+        ("once a day", submitted().polls(range(0, 9 * DAY, DAY)), 9 * DAY),
+        (
+            "it started late",
+            submitted().polls(range(0, DAY, 900), "queued").polls([DAY + n for n in range(9)]),
+            2 * DAY,
+        ),
     ],
     "stopped-at-unknown-word": [
         (
