@@ -8,6 +8,7 @@ from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.cases_callbacks import callback_cases
 from fauxvider.toolkit.verify.cases_files import file_cases
 from fauxvider.toolkit.verify.cases_jobs import job_cases
+from fauxvider.toolkit.verify.cases_more import more_cases
 from fauxvider.toolkit.verify.cases_requests import request_cases
 from fauxvider.toolkit.verify.cases_secrets import secret_cases
 from fauxvider.toolkit.verify.session import Session
@@ -21,3 +22,4 @@ def all_cases(session: Session) -> Iterator[Case]:
     yield from file_cases(session)
     yield from callback_cases(session)
     yield from secret_cases(session)
+    yield from more_cases(session)

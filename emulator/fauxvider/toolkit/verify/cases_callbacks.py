@@ -79,7 +79,8 @@ class _Hook:
 
     def wait(self, count: int) -> list[Received]:
         """Wait for so many requests; those that have come if the rest does not."""
-        limit = 2.0 if self.session.world else self.session.patience_ms / 1000
+        # By the time that an advance returns, what fell due has been sent and answered.
+        limit = 0.3 if self.session.world else self.session.patience_ms / 1000
         try:
             return self.receiver.wait(count, limit)
         except NotReceivedError:
@@ -200,10 +201,15 @@ def _ladder(session: Session, operation: str, model: str) -> None:
         raise NotAskedError("the contract tries nothing again")
     with _receiver(session, failing) as receiver:
         hook = _Hook(session, receiver, operation, model)
-        hook.submit().finish()
+        watch = hook.submit()
         if session.world is not None:
+            # The end is brought about, so that its moment is known: the first attempts may follow it closely.
+            watch.to(max((stage.high for stage in phases_of(session, hook.run)[:-1]), default=0) + 5)
+            session.world.force(hook.run.id)
             _step_through(session, hook)
+            _schedule(session, rules)
         else:
+            watch.finish()
             _measure(session, hook)
         if not rules.fresh and len({one.body for one in receiver.received}) > 1:
             session.fail("/callbacks/resend", "the callback's bytes", "the same each time", "different ones")
@@ -214,11 +220,10 @@ def _step_through(session: Session, hook: _Hook) -> None:
     world, receiver, count = session.world, hook.receiver, 1
     if world is None:
         return
-    world.advance(hook.rules.delay)
+    world.advance(hook.rules.delay + 1)
     if not hook.wait(1):
         session.fail("/callbacks/events", "callback", "a callback", "none")
         return
-    # The end of the run lies a few ms back: only what is known to be its first attempt can be counted from.
     first = _attempt_moments(session)
     for number, delay in enumerate(hook.rules.retry.delays):
         rule = f"/callbacks/retry/delays/{number}"
@@ -236,6 +241,17 @@ def _step_through(session: Session, hook: _Hook) -> None:
     world.advance(max(hook.rules.retry.delays, default=1_000) * 4)
     if receiver.count > count:
         session.fail("/callbacks/retry/delays", "attempts", f"{count} attempts", f"{receiver.count} attempts", receiver.count)
+
+
+def _schedule(session: Session, rules: Callbacks) -> None:
+    """When a schedule does not hold, tell the one that was seen."""
+    if session.world is None or not any(one.rule.startswith("/callbacks/retry/delays") for one in session.found):
+        return
+    session.world.advance(max(rules.retry.delays, default=1_000) * 50)
+    moments = _attempt_moments(session)
+    gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    wanted = f"pauses of {', '.join(map(str, rules.retry.delays))} ms"
+    session.fail("/callbacks/retry/delays", "schedule", wanted, f"pauses of {', '.join(map(str, gaps)) or 'nothing'} ms", gaps)
 
 
 def _comes(session: Session, hook: _Hook, count: int) -> bool:

@@ -16,6 +16,8 @@ from fauxvider.toolkit.verify.names import Run
 from fauxvider.toolkit.verify.samples import Call, NotAskedError
 from fauxvider.toolkit.verify.session import Session
 
+_LONGEST_S = 60 * 86_400
+
 __all__ = ["check_pictures", "check_query", "file_cases"]
 
 
@@ -133,14 +135,30 @@ def _life(session: Session, operation: str, model: str) -> None:
     world.advance_to(born + lives - 2_000)
     answer = _get(session, address)
     if answer.status != 200:
-        session.fail(rule, "2 s before its end", "200", str(answer.status), answer.status)
+        session.fail(rule, "2 s before its end", "200", str(answer.status), _search(session, operation, model))
         return
     world.advance_to(born + lives + 1_000)
     answer = _get(session, address)
     if answer.status == 200:
-        session.fail(rule, "1 s after its end", "a refusal", "200", 200)
+        session.fail(rule, "1 s after its end", "a refusal", "200", _search(session, operation, model))
         return
     _refused(session, url, address, "url_expired")
+
+
+def _search(session: Session, operation: str, model: str) -> int | None:
+    """Find out, to the second, how long an address lives: with a fresh one for each try."""
+    world, low, high = session.world, 0, _LONGEST_S
+    if world is None:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        _, _, _, address = _finished(session, operation, model)
+        world.advance(middle * 1000 - 500)
+        if _get(session, address).status == 200:
+            low = middle
+        else:
+            high = middle
+    return None if high == _LONGEST_S else (low + 1) // 60 * 60_000 if (low + 1) % 60 < 2 else low * 1000
 
 
 def _job_of(session: Session) -> str:
@@ -159,7 +177,7 @@ def _forged(session: Session, operation: str, model: str) -> None:
     token = str(run.captured.get("token.1", ""))
     if not token:
         raise NotAskedError("the address shows no token")
-    _refused(session, url, address.replace(token, token[::-1]), "url_unknown")
+    _refused(session, url, address.replace(token, token[::-1]), "url_forged")
 
 
 def _unsigned(session: Session, operation: str, model: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from fauxvider.contract.model import Model, Operation
@@ -11,10 +13,12 @@ from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.names import face_rule
 from fauxvider.toolkit.verify.samples import Call, NotAskedError, Variant
 from fauxvider.toolkit.verify.session import Session
+from fauxvider.toolkit.verify.wants import Mismatch
 
 __all__ = ["CAUSES", "any_call", "request_cases"]
 
 _NOWHERE = "no-such-thing-0"
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _MAX_BODY = 32 * 1024 * 1024
 CAUSES = {"required": "param_missing", "type": "param_type", "enum": "param_enum", "additionalProperties": "param_unknown",
           "minimum": "param_range", "maximum": "param_range", "multipleOf": "param_range", "minLength": "param_range",
@@ -218,6 +222,13 @@ def _broken(session: Session, operation: Operation, model: Model, variant: Varia
         session.pay(session.run_of(session.samples.call(operation, model)))
         session.fail(variant.rule, "status", f"{wanted.status}: {issue.message}", str(answer.status), answer.status)
         return
+    found.mismatches = [_of_bound(one, variant) for one in found.mismatches]
     session.note(found)
 
 
+
+def _of_bound(one: Mismatch, variant: Variant) -> Mismatch:
+    """A refusal that differs in its numbers alone tells of another bound, not of another wording."""
+    if not one.rule.startswith("/issues/texts/") or _NUMBER.sub("#", one.wanted) != _NUMBER.sub("#", one.got):
+        return one
+    return replace(one, rule=variant.rule.rpartition("/")[0])

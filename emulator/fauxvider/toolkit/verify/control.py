@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from fauxvider.errors import UsageError
 from fauxvider.toolkit.verify.client import Client
+from fauxvider.toolkit.verify.samples import NotAskedError
 from fauxvider.toolkit.verify.wants import decoded
 
 __all__ = ["Control", "World"]
@@ -66,6 +67,8 @@ class World:
         self.advance(moment - self.now())
 
     def force(self, job: str, failure: str = "") -> None:
+        if not job:
+            raise NotAskedError("the job's id was not told")
         path = self._path(f"/jobs/{quote(job, safe='')}/force")
         self._control.ask("POST", path, {"failure": failure} if failure else {})
 

@@ -29,13 +29,13 @@ _MISSING = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a server is asked. `budget` None: whatever it costs. Spans in ms."""
+    """How a server is asked, and out of which purse. Spans in ms."""
 
     base_url: str = ""
     key: str = "key-of-verify"
     readings: Mapping[str, str] = field(default_factory=dict)
     only: Sequence[str] = ()
-    budget: Decimal | None = None
+    purse: Purse = field(default_factory=lambda: Purse(None))
     control: Control | None = None
     limits: bool = False
     receiver_host: str = ""
@@ -69,19 +69,20 @@ def verify(
     file: ContractFile, settings: Settings, cases: Sequence[Case], *, told: Callable[[int, Result], None] | None = None
 ) -> list[Result]:
     """Ask every case; `told` hears of each result. Raises UnreachableError when the server was never there."""
-    purse, results = Purse(settings.budget), []
+    results: list[Result] = []
     for number, case in enumerate(cases, 1):
-        result = _asked(file, settings, case, purse, is_first=not any(one.outcome != "not checked" for one in results))
+        result = _asked(file, settings, case, is_first=not any(one.outcome != "not checked" for one in results))
         results.append(result)
         if told is not None:
             told(number, result)
     return results
 
 
-def _asked(file: ContractFile, settings: Settings, case: Case, purse: Purse, *, is_first: bool) -> Result:
+def _asked(file: ContractFile, settings: Settings, case: Case, *, is_first: bool) -> Result:
     lacking = _lacking(case, settings)
     if lacking:
         return Result(case, "not checked", _MISSING[lacking])
+    purse = settings.purse
     if not purse.covers(case.price):
         unit = file.resolve(settings.readings).account.unit
         return Result(case, "not checked", f"it costs {case.price} {unit}, which would pass the budget (--budget)")

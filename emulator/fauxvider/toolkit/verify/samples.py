@@ -95,7 +95,7 @@ class Samples:
             first = assets.present[0]
             self.sizes[self._present] = (int(first.get("width", 1024)), int(first.get("height", 1024)))
         raw = (tree.get("assets", {}).get("references") or {}).get("in", [])
-        self._references = {name for one in raw for name in _SOURCE.findall(str(one))}
+        self.references = {name for one in raw for name in _SOURCE.findall(str(one))}
 
     # --- inputs
 
@@ -110,8 +110,9 @@ class Samples:
         return given
 
     def _object(self, model: Model, schema: Mapping[str, Any]) -> dict[str, Any]:
-        properties = schema.get("properties", {})
-        return {name: self._value(model, name, properties.get(name, {})) for name in schema.get("required", [])}
+        properties, either = schema.get("properties", {}), schema.get("anyOf") or schema.get("oneOf") or [{}]
+        names = [*schema.get("required", []), *either[0].get("required", [])]
+        return {name: self._value(model, name, properties.get(name, {})) for name in names}
 
     def _value(self, model: Model, name: str, schema: Mapping[str, Any]) -> Any:
         if "enum" in schema:
@@ -131,10 +132,10 @@ class Samples:
         return self._text(model, name, schema)
 
     def _text(self, model: Model, name: str, schema: Mapping[str, Any]) -> str:
-        if name in self._references and self._present:
+        if name in self.references and self._present:
             return self._present
         sources = self.tree["models"][model.name].get("picture", {}).get("sources", [])
-        if any(name in _SOURCE.findall(str(one)) for one in sources) or name in self._references:
+        if any(name in _SOURCE.findall(str(one)) for one in sources) or name in self.references:
             return self._picture
         if isinstance(schema.get("default"), str):
             return str(schema["default"])

@@ -17,7 +17,7 @@ from fauxvider.service.checks import issue_scope
 from fauxvider.service.outputs import shape_of
 from fauxvider.toolkit.verify.client import Answer, Client
 from fauxvider.toolkit.verify.control import Control, World
-from fauxvider.toolkit.verify.names import Names, Run, face_rule
+from fauxvider.toolkit.verify.names import Names, Run, face_rule, id_pattern
 from fauxvider.toolkit.verify.samples import Call, NotAskedError, Samples
 from fauxvider.toolkit.verify.wants import (
     Exactly,
@@ -289,7 +289,7 @@ class Session:
         candidates = list(states) if states is not None else self.first_states(call, run)
         state, found = self.job_view(answer, call, run, candidates)
         self.note(found)
-        run.id = run.id or str(found.captured.get("job.id") or self._id_in(answer, run))
+        run.id = run.id or str(found.captured.get("job.id") or self._id_in(found, answer, run))
         run.captured.update(found.captured)
         run.word, self.last_job = state.word, run.id
         return state
@@ -315,13 +315,14 @@ class Session:
             return [failure.state or self.contract.ends[failure.end]]
         return [self.contract.ends["succeeded"]]
 
-    def _id_in(self, answer: Answer, run: Run) -> str:
+    def _id_in(self, found: Match, answer: Answer, run: Run) -> str:
         """Find the job's id in an answer that does not look as it should."""
-        from fauxvider.toolkit.verify.names import id_pattern
-
+        shown_as = [one.observed for one in found.mismatches if one.rule == f"/ids/{run.operation.id}"]
+        if shown_as and isinstance(shown_as[0], str):
+            return shown_as[0]
         text = answer.body.decode("utf-8", "replace")
-        found = re.search(id_pattern(self.contract.ids[run.operation.id].tokens), text)
-        return found[0] if found else ""
+        inside = re.search(id_pattern(self.contract.ids[run.operation.id].tokens), text)
+        return inside[0] if inside else ""
 
     def model_operations(self, *kinds: str) -> list[Operation]:
         return [one for one in self.contract.operations.values() if one.kind in kinds]

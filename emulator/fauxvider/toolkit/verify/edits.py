@@ -1,0 +1,141 @@
+"""Changing a contract's text in place: each change replaces the span of one node, and the rest stays as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import yaml
+
+from fauxvider.contract.parse import ContractFile
+from fauxvider.contract.strict import Items, Map, place_of, pointer_parts, pointer_text
+from fauxvider.values import decimal_text
+
+__all__ = ["Editor", "flow"]
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def flow(tree: Any) -> str:
+    """Write a tree in one line that is both YAML and JSON; decimals stay exact."""
+    if isinstance(tree, Mapping):
+        return "{" + ", ".join(f"{json.dumps(str(key))}: {flow(value)}" for key, value in tree.items()) + "}"
+    if isinstance(tree, list | tuple):
+        return "[" + ", ".join(map(flow, tree)) + "]"
+    if isinstance(tree, Decimal):
+        return decimal_text(tree)
+    return json.dumps(tree, ensure_ascii=False)
+
+
+class Editor:
+    """Collects changes to the places of a resolved tree; `text` is the contract with all of them."""
+
+    def __init__(self, file: ContractFile, readings: Mapping[str, str], text: str) -> None:
+        self.tree: Map = file.resolved(readings)
+        self._file = file
+        self._text = text
+        self._spans = _spans(text)
+        self._starts = _line_starts(text)
+        self._changes: dict[tuple[int, int], str] = {}
+
+    def at(self, pointer: str) -> Any:
+        node: Any = self.tree
+        for part in pointer_parts(pointer):
+            if isinstance(node, Items) and part.isdecimal() and int(part) < len(node):
+                node = node[int(part)]
+            elif isinstance(node, Map):
+                node = node.get(part)
+            else:
+                return None
+        return node
+
+    def put(self, pointer: str, value: Any) -> bool:
+        """Replace the value at a pointer; False if its place cannot be told."""
+        return self._replace(pointer, flow(value), of_key=False)
+
+    def rename(self, pointer: str, name: str) -> bool:
+        """Give the key at a pointer another name."""
+        return self._replace(pointer, json.dumps(name, ensure_ascii=False), of_key=True)
+
+    def put_key(self, pointer: str, value: Any) -> bool:
+        """Set a key, whether it is there or not; a new one rewrites the mapping that holds it."""
+        *above, name = pointer_parts(pointer)
+        holder = self.at(pointer_text(above))
+        if not isinstance(holder, Map):
+            return False
+        return self.put(pointer, value) if name in holder else self.put(pointer_text(above), {**holder, name: value})
+
+    def drop_key(self, pointer: str) -> bool:
+        *above, name = pointer_parts(pointer)
+        holder = self.at(pointer_text(above))
+        if not isinstance(holder, Map) or name not in holder:
+            return False
+        return self.put(pointer_text(above), {key: value for key, value in holder.items() if key != name})
+
+    def _replace(self, pointer: str, text: str, *, of_key: bool) -> bool:
+        place = place_of(self.tree, pointer, file=self._file.file, of_key=of_key)
+        start = self._starts[place.line - 1] + place.column - 1 if 0 < place.line <= len(self._starts) else -1
+        end = self._spans.get(start)
+        if end is None:
+            return False
+        self._changes[start, end] = text
+        return True
+
+    def source(self, name: str, title: str, date: str) -> None:
+        """Declare a source, at the head of those that are there."""
+        holder = self.tree.get("sources")
+        if isinstance(holder, Map) and name not in holder:
+            entry = flow({"title": title, "retrieved": date})
+            if not holder:
+                self.put("/sources", {name: {"title": title, "retrieved": date}})
+                return
+            line, column, *_ = next(iter(holder.marks.values()))
+            start = self._starts[line - 1] + column - 1
+            is_flow = self._text[: start].rstrip().endswith("{")
+            gap = ", " if is_flow else "\n" + " " * (column - 1)
+            self._changes[start, start] = f"{name}: {entry}{gap}"
+
+    @property
+    def text(self) -> str:
+        """The contract with every change; of two that lie inside each other the outer one counts."""
+        out, at = [], 0
+        for (start, end), new in sorted(self._changes.items(), key=lambda one: (one[0][0], -one[0][1])):
+            if start < at:
+                continue
+            out += [self._text[at:start], new]
+            at = end
+        return "".join([*out, self._text[at:]])
+
+
+def _line_starts(text: str) -> list[int]:
+    starts = [0]
+    for index, char in enumerate(text):
+        if char == "\n":
+            starts.append(index + 1)
+    return starts
+
+
+def _spans(text: str) -> dict[int, int]:
+    """Give where each node ends, by where it starts; a block ends with its last scalar, not with the blank after it."""
+    spans: dict[int, int] = {}
+    open_at: list[int] = []
+    end = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.ScalarEvent):
+            end = _trimmed(text, event.start_mark.index, event.end_mark.index)
+            spans[event.start_mark.index] = end
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_at.append(event.start_mark.index)
+            end = event.end_mark.index
+        elif isinstance(event, yaml.CollectionEndEvent):
+            closes = text[event.start_mark.index : event.end_mark.index] in ("}", "]")
+            end = event.end_mark.index if closes else end
+            start = open_at.pop()
+            spans[start] = max(end, spans.get(start, 0))
+    return spans
+
+
+def _trimmed(text: str, start: int, end: int) -> int:
+    return start + len(text[start:end].rstrip())
