@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from support import bad_clients
-from support.bad_clients import Bad, KeepsLinks
+from support import bad_clients, bad_takers
+from support.bad_clients import Bad
+from support.bad_takers import KeepsLinks
 from support.clients import Answer, Client, Order, WireError
 from support.dialects import at
 
@@ -130,7 +131,7 @@ def client_named(name: str) -> type[Client]:
     """Find a client by the name of its class."""
     if name == "Client":
         return Client
-    found = globals().get(name) or getattr(bad_clients, name, None)
+    found = globals().get(name) or getattr(bad_clients, name, None) or getattr(bad_takers, name, None)
     assert isinstance(found, type), name
     assert issubclass(found, Client), name
     return found

@@ -192,7 +192,7 @@ class JobStory:
         events = self.contract.callbacks.events if self.contract.callbacks is not None else {}
         before = [end for end in self.ends if end.at <= tried.at]
         named = [end for end in before if events.get(end.state) == tried.event]
-        return (named or before or [None])[-1]
+        return next(reversed(named or before), None)
 
     def told(self, *, perhaps: bool = False) -> Iterator[tuple[int, Shown]]:
         """Give what the client was told of the job's state, with moments: by answers and by callbacks it took.
