@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from hypothesis.control import current_build_context, currently_in_test_context
 
@@ -20,10 +20,8 @@ __all__ = ["given_world"]
 _SERVER = "fauxvider_server"
 _WORLD = "world"
 
-Test = TypeVar("Test", bound=Callable[..., Any])
 
-
-def given_world(*providers: str, **options: Any) -> Callable[[Test], Callable[..., Any]]:
+def given_world(*providers: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give each example a world of its own as `world`, as the marker's arguments ask for it.
 
         @given(prompt=st.text(min_size=1))
@@ -36,7 +34,7 @@ def given_world(*providers: str, **options: Any) -> Callable[[Test], Callable[..
     """
     check_names(options, "@given_world")
 
-    def decorate(test: Test) -> Callable[..., Any]:
+    def decorate(test: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(test)
         if _WORLD not in signature.parameters:
             raise ValueError(f"@given_world gives {test.__name__} a world: it needs a parameter named {_WORLD!r}")

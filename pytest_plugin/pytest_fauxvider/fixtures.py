@@ -77,8 +77,7 @@ def _planned(request: pytest.FixtureRequest, server: FauxServer) -> FauxWorld:
         providers, options = asked_by(request.node)
         return server.planned(providers, options, test=request.node.nodeid, folders=(request.path.parent,))
     except (FauxviderError, ValueError) as error:
-        why = str(error)
-    pytest.fail(f"fauxvider: {why}", pytrace=False)
+        raise pytest.fail.Exception(f"fauxvider: {error}", pytrace=False) from None
 
 
 def _name_to(config: pytest.Config, world: FauxWorld) -> None:

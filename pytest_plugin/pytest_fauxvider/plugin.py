@@ -63,10 +63,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     try:
         asked_by(item)
     except ValueError as error:
-        wrong = str(error)
-    else:
-        return
-    pytest.fail(f"fauxvider: {wrong}", pytrace=False)
+        raise pytest.fail.Exception(f"fauxvider: {error}", pytrace=False) from None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -30,11 +30,7 @@ def serving(options: Options, settings: Mapping[str, Any], contracts: Sequence[s
         server = FauxServer(options, contracts=files, **given)
         server.start()
     except (FauxviderError, ValueError) as error:
-        wrong = str(error)
-    else:
-        wrong = ""
-    if wrong:
-        pytest.fail(f"fauxvider: {wrong}", pytrace=False)
+        raise pytest.fail.Exception(f"fauxvider: {error}", pytrace=False) from None
     sleeping.install()  # once: to look through all modules for each test would cost more than all the rest
     try:
         yield server
