@@ -20,7 +20,11 @@ _COMMANDS = {
     "replay": ("fauxvider.cli.replay", "Repeat the run of a capsule; exit 1 when its journal differs."),
     "reproduce": ("fauxvider.cli.replay", "Write the run of a capsule as a pytest file."),
     "check": ("fauxvider.cli.check", "Check contract files; exit 2 when one is wrong."),
+    "verify": ("fauxvider.cli.verify", "Ask any server whether it keeps a contract; exit 1 when it does not."),
     "explain": ("fauxvider.cli.check", "Show a provider's rules with their evidence."),
+    "openapi": ("fauxvider.cli.openapi", "Write a contract as an OpenAPI 3.1 document."),
+    "diff": ("fauxvider.cli.diff", "Tell two contracts apart; exit 1 when clients break."),
+    "fixtures": ("fauxvider.cli.fixtures", "Write a provider's documented cases as JSON files."),
 }
 
 

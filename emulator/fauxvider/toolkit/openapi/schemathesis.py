@@ -16,10 +16,11 @@ def schemathesis_settings(document: Mapping[str, Any]) -> str:
     """Give the text of a schemathesis.toml for an exported document: one entry a deviation, with its reason.
 
     It switches checks off (or widens the statuses that they accept) only for what stands in
-    ``x-fauxvider-deviations``, and names the line of the contract beside each.
+    ``x-fauxvider-deviations``, and names the line of the contract beside each. The key is taken from the
+    environment, from FAUXVIDER_KEY.
     """
     provider = document["info"]["x-fauxvider"]
-    lines = [f"# Made from {provider['contract']} (sha256 {provider['digest']}); do not edit."]
+    lines = [f"# Made from {provider['contract']} (sha256 {provider['digest']}); do not edit.", *_key(document)]
     by_operation: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for one in document["x-fauxvider-deviations"]:
         for name in one.get("operations", ["*"]):
@@ -31,6 +32,14 @@ def schemathesis_settings(document: Mapping[str, Any]) -> str:
         for check, found in checks.items():
             lines += [*_reasons(found), f"[operations.checks.{check}]", *_setting(found)]
     return "\n".join(lines) + "\n"
+
+
+def _key(document: Mapping[str, Any]) -> list[str]:
+    """Let the API key come from the environment, for the first way of sending it."""
+    for name, scheme in document["components"]["securitySchemes"].items():
+        word = "bearer" if scheme["type"] == "http" else "api_key"
+        return ["", f"[auth.openapi.{json.dumps(name)}]", f'{word} = "${{FAUXVIDER_KEY}}"']
+    return []
 
 
 def _reasons(found: list[Mapping[str, Any]]) -> list[str]:
