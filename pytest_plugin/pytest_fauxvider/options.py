@@ -16,6 +16,7 @@ __all__ = ["CHECKS", "DEFAULT_CHECKS", "OPTIONS", "Options", "add_options", "rea
 
 Trace: TypeAlias = Literal["off", "on", "retain-on-failure"]
 Sleep: TypeAlias = Literal["virtual", "real"]
+NoEgress: TypeAlias = Literal["off", "providers", "all"]
 
 # What is looked at when a test has ended; docs/pytest-plugin.md says what each means.
 CHECKS = ("unexpected", "scenario", "callbacks", "verdict", "risks")
@@ -30,6 +31,7 @@ _SINGLE: tuple[tuple[str, Any, Any, str], ...] = (
     ("clock", "string", CLOCK, "Clock of the tests' worlds: real, scaled:N, manual, stepping:SPAN"),
     ("seed", "int", 0, "Seed from which each test gets its own; on the command line also 'random'"),
     ("sleep", "string", "virtual", "'virtual': what a client sleeps passes in the world and takes no time; or 'real'"),
+    ("no-egress", "string", "off", "What may not leave this machine: off, providers (their real hosts), all"),
     ("trace", "string", "retain-on-failure", "Keep a test's capsule and timeline page: off, on, retain-on-failure"),
     ("trace-dir", "string", "", "Folder for them (default: in pytest's cache folder)"),
     ("coverage-dir", "string", "fauxvider-coverage", "Folder for the report on contract coverage (JSON and HTML)"),
@@ -46,6 +48,7 @@ class Options:
     strict: frozenset[str]
     ignore: tuple[str, ...]
     sleep: Sleep
+    no_egress: NoEgress
     trace: Trace
     trace_dir: Path | None
     contracts: tuple[Path, ...]
@@ -100,7 +103,7 @@ def read_options(config: pytest.Config) -> Options:
     said = {name: value for name, value in line.items() if value is not None}
     value = {name: said.get(name, config.getini(_key(name))) for name, *_ in _SINGLE}
     readings_said = config.getoption("fauxvider_readings") or []
-    clock, seed = str(value["clock"]), _seed(config, value["seed"])
+    clock, seed = _clock(value["clock"]), _seed(config, value["seed"])
     world_line: dict[str, Any] = {"clock": clock} if "clock" in said else {}
     if readings_said:
         world_line["readings"] = _readings(readings_said, "--fauxvider-reading")
@@ -113,6 +116,7 @@ def read_options(config: pytest.Config) -> Options:
         strict=_checked("strict", strict_asked),
         ignore=tuple(config.getini("fauxvider_ignore")),
         sleep=cast("Sleep", _word("sleep", value["sleep"], get_args(Sleep))),
+        no_egress=cast("NoEgress", _word("no-egress", value["no-egress"], get_args(NoEgress))),
         trace=cast("Trace", _word("trace", value["trace"], get_args(Trace))),
         trace_dir=config.invocation_params.dir / trace_dir if trace_dir else None,
         contracts=tuple(config.getini("fauxvider_contracts")),
@@ -123,6 +127,19 @@ def read_options(config: pytest.Config) -> Options:
         ini={"clock": clock, "readings": _readings(config.getini("fauxvider_readings"), "fauxvider_readings")},
         line=world_line,
     )
+
+
+def _clock(given: object) -> str:
+    if given == CLOCK:  # so that nothing is loaded to check what is known to be right
+        return CLOCK
+    from fauxvider.clock import make_clock
+    from fauxvider.errors import UsageError
+
+    try:
+        make_clock(str(given))
+    except UsageError as error:
+        raise pytest.UsageError(f"--fauxvider-clock: {error}") from None
+    return str(given)
 
 
 def _seed(config: pytest.Config, given: object) -> int:

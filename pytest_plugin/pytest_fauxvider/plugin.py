@@ -11,7 +11,19 @@ from typing import Any
 
 import pytest
 
+from pytest_fauxvider import sleeping
 from pytest_fauxvider.asked import MARKER, asked_by
+from pytest_fauxvider.doors.fixtures import (
+    GUARD,
+    fauxvider_aiohttp,
+    fauxvider_hosts,
+    fauxvider_https,
+    fauxvider_httpx,
+    fauxvider_no_egress,
+    fauxvider_requests,
+    guarded,
+    swallowed,
+)
 from pytest_fauxvider.fixtures import (
     COVERAGE,
     WORLD,
@@ -27,12 +39,21 @@ from pytest_fauxvider.options import OPTIONS, add_options, read_options
 
 __all__ = [
     "fauxvider",
+    "fauxvider_aiohttp",
     "fauxvider_clock",
     "fauxvider_contracts",
+    "fauxvider_hosts",
+    "fauxvider_https",
+    "fauxvider_httpx",
+    "fauxvider_no_egress",
     "fauxvider_receiver",
+    "fauxvider_requests",
     "fauxvider_server",
     "fauxvider_settings",
 ]
+
+# Before the first module of a client is imported, which may keep `time.sleep` as a default argument.
+sleeping.install()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,12 +61,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    sleeping.begin_run()
     config.addinivalue_line("markers", MARKER)
     options = config.stash[OPTIONS] = read_options(config)
     if options.coverage or options.fail_under:
         from pytest_fauxvider.coverage.hooks import CoverageHooks
 
         config.pluginmanager.register(CoverageHooks(options), COVERAGE)
+
+
+def pytest_unconfigure() -> None:
+    sleeping.end_run()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -67,6 +93,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep a test's connections on this machine, where the option says so."""
+    block = item.config.stash[OPTIONS].no_egress
+    if block == "off":
+        return (yield)
+    with guarded(item, block, item.config.stash[OPTIONS].contracts):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Check the test's world when the test has passed: what is wrong there fails the test, not its teardown."""
     result = yield
@@ -76,6 +112,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
         if found := problems(world):
             pytest.fail(told(found, where="@pytest.mark.fauxvider(...)"), pytrace=False)
+    if GUARD in item.stash and (stopped := swallowed(item)):
+        pytest.fail(stopped, pytrace=False)
     return result
 
 

@@ -26,6 +26,7 @@ passed on, ends in a timer. A test without virtual time runs on the loops' own m
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -39,12 +40,13 @@ if TYPE_CHECKING:
     from fauxvider.service.world import World
     from pytest_fauxvider.sleeping_watch import LoopTime
 
-__all__ = ["EndlessSleepError", "VirtualTime", "install", "uninstall", "virtual_sleep"]
+__all__ = ["EndlessSleepError", "VirtualTime", "begin_run", "end_run", "install", "uninstall", "virtual_sleep"]
 
 _MS = 1_000_000  # ns
 _DAY_S = 86_400
 MOST = 20_000  # sleeps
 LIMIT_DAYS = 400
+_runs: list[None] = []
 _PATIENCE_S = 0.005  # real: how long a thread waits for another one's advance before it looks again
 
 
@@ -169,10 +171,20 @@ def install() -> None:
     clocks.install()
 
 
+def begin_run() -> None:
+    """Note that a run of pytest begins: of runs within runs, the end of the last takes everything back."""
+    _runs.append(None)
+    clocks.install()
+
+
+def end_run() -> None:
+    _runs.pop()
+    if not _runs:
+        uninstall()
+
+
 def uninstall() -> None:
     """Take everything back."""
-    import sys
-
     if loops := sys.modules.get("pytest_fauxvider.sleeping_loops"):
         loops.uninstall()
     clocks.uninstall()

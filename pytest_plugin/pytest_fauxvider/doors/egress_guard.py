@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from fauxvider.errors import UsageError
+from fauxvider.server.build import load_contracts
+from fauxvider_contracts import provider_names
 from pytest_fauxvider.sleeping_clocks import is_real_thread
 
 if TYPE_CHECKING:
-    from fauxvider import WorldHandle
+    from pathlib import Path
 
-__all__ = ["Attempt", "EgressError", "Guard", "no_egress"]
+__all__ = ["Attempt", "EgressError", "Guard", "no_egress", "provider_hosts"]
 
 # A module that is seen on the way to the socket -> the door that would have answered.
 _DOORS = {
@@ -155,22 +157,21 @@ def _places(guard: Guard) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
         yield loop_class, "create_connection", _guarded_dial(guard, loop_class.create_connection)
 
 
-def provider_hosts(world: WorldHandle | None) -> frozenset[str]:
-    """Give the host names of the providers that a world serves, or of all bundled ones."""
-    if world is not None:
-        known = list(world._server.emulator.hosts)
-    else:
-        from fauxvider.server.build import load_contracts
-
-        known = [urlsplit(url).netloc for file in load_contracts().values() for url in file.origin_urls.values()]
-    return frozenset(urlsplit(f"//{host}").hostname or host for host in known)
+def provider_hosts(contracts: Iterable[str | Path] = ()) -> frozenset[str]:
+    """Give the host names of the bundled providers and of those in contract files. Raises ContractError."""
+    files = load_contracts(provider_names(), contracts)
+    return frozenset(urlsplit(url).hostname or url for file in files.values() for url in file.origin_urls.values())
 
 
 @contextlib.contextmanager
 def no_egress(
-    world: WorldHandle | None = None, *, block: Literal["providers", "all"] = "providers", allow: Iterable[str] = ()
+    hosts: Iterable[str] | None = None,
+    *,
+    block: Literal["providers", "all"] = "providers",
+    allow: Iterable[str] = (),
 ) -> Iterator[Guard]:
-    """Stop connections to the providers' own hosts, or to ``all`` that is not this machine, but for `allow`.
+    """Stop connections to the providers' own `hosts` (of the bundled ones, if not given), or to ``all`` that is not
+    this machine, but for `allow`.
 
     A stopped connection raises EgressError, which says which test, which host and which door. What a client
     swallows stands in the guard's ``attempts`` all the same. Processes that a test starts are not watched,
@@ -178,7 +179,7 @@ def no_egress(
     """
     if block not in ("providers", "all"):
         raise UsageError(f"block {block!r} is not 'providers' or 'all'")
-    guard = Guard(provider_hosts(world), block=block, allow=allow)
+    guard = Guard(provider_hosts() if hosts is None else hosts, block=block, allow=allow)
     before: list[tuple[Any, str, bool, Any]] = []
     try:
         for owner, name, replacement in list(_places(guard)):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_fauxvider.options import OPTIONS, NoEgress
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from respx import MockRouter
 
     from pytest_fauxvider.doors.base import Door
@@ -23,6 +28,7 @@ __all__ = [
     "fauxvider_httpx",
     "fauxvider_no_egress",
     "fauxvider_requests",
+    "guarded",
     "swallowed",
 ]
 
@@ -79,11 +85,30 @@ def fauxvider_https(fauxvider: FauxWorld) -> Iterator[HttpsFront]:
 @pytest.fixture
 def fauxvider_no_egress(request: pytest.FixtureRequest) -> Iterator[Guard]:
     """Let no connection to a provider's own host leave this machine; one that a client swallowed fails the test too."""
-    from pytest_fauxvider.doors.egress_guard import no_egress
-
-    with no_egress() as guard:
-        request.node.stash[GUARD] = guard
+    with guarded(request.node, "providers", request.config.stash[OPTIONS].contracts) as guard:
         yield guard
+
+
+@contextmanager
+def guarded(item: pytest.Item, block: NoEgress, contracts: Iterable[Path] = ()) -> Iterator[Guard]:
+    """Guard a test; `contracts` are files whose providers count beside the bundled ones."""
+    from fauxvider import FauxviderError
+    from pytest_fauxvider.doors.egress_guard import no_egress, provider_hosts
+
+    try:
+        hosts = provider_hosts(contracts)
+    except FauxviderError:  # a wrong contract file is told of by the fixture that serves it
+        hosts = provider_hosts()
+    outer = item.stash.get(GUARD, None)
+    with no_egress(hosts, block="all" if block == "all" else "providers") as guard:
+        item.stash[GUARD] = guard
+        try:
+            yield guard
+        finally:
+            if outer is None:
+                del item.stash[GUARD]
+            else:
+                item.stash[GUARD] = outer
 
 
 def swallowed(item: pytest.Item) -> str:
