@@ -35,6 +35,7 @@ __all__ = [
 _BLANKS = b" \t\r\n"
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1
 _MAX_EXPONENT = 400
+_MAX_DIGITS = 100
 _MAX_FIELDS = 256
 _MAX_QUERY = 65_536
 _MAX_DEPTH = 64
@@ -85,8 +86,8 @@ class Part:
 def parse_json(body: bytes, *, max_depth: int = _MAX_DEPTH) -> Json:
     """Read a JSON body; raises JsonRefusedError.
 
-    Refused besides bad syntax: duplicate keys, depth over ``max_depth``, integers beyond 64 bits, numbers
-    that become infinite or zero, lone surrogates, bytes that are not UTF-8, a byte order mark.
+    Refused besides bad syntax: duplicate keys, depth over ``max_depth``, integers of more than 100 digits,
+    numbers that become infinite or zero, lone surrogates, bytes that are not UTF-8, a byte order mark.
     """
     try:
         value: Json = orjson.loads(body)
@@ -98,15 +99,15 @@ def parse_json(body: bytes, *, max_depth: int = _MAX_DEPTH) -> Json:
         again = orjson.dumps(value)
         if again == body or (b"\\u" not in body and again.translate(None, _BLANKS) == body.translate(None, _BLANKS)):
             return value
-    _examine(body, value, max_depth)
-    return value
+    return _examined(body, value, max_depth)
 
 
-def _examine(body: bytes, value: Json, max_depth: int) -> None:
+def _examined(body: bytes, value: Json, max_depth: int) -> Json:
     is_odd = _is_odd(value) if isinstance(value, float) else _walk(value, max_depth)
     # Every pair that a duplicate key pushed out took a colon along; one that is escaped is no evidence.
     if is_odd or b"\\u003" in body or orjson.dumps(value).count(b":") != body.count(b":"):
-        _read_slowly(body)
+        return _read_slowly(body)
+    return value
 
 
 def _walk(node: Json, left: int) -> bool:
@@ -135,30 +136,32 @@ def _is_odd(number: Any) -> bool:
     return number == 0 or not _LOWEST < number < -_LOWEST
 
 
-def _read_slowly(body: bytes) -> None:
-    """Find out, with the standard library's hooks, what is wrong; raises JsonRefusedError if anything is."""
-    json.loads(body, object_pairs_hook=_pairs, parse_int=_integer, parse_float=_float)
+def _read_slowly(body: bytes) -> Json:
+    """Read with the standard library, large integers exactly; raises JsonRefusedError if anything is wrong."""
+    value: Json = json.loads(body, object_pairs_hook=_pairs, parse_int=_integer, parse_float=_float)
+    return value
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> None:
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: set[str] = set()
     for key, _ in pairs:
         if key in seen:
             raise JsonRefusedError("a key stands twice", _shown(key))
         seen.add(key)
+    return dict(pairs)
 
 
 def _integer(token: str) -> int:
-    if len(token) > 20 or not _LOWEST <= int(token) <= _HIGHEST:
-        raise JsonRefusedError("an integer is beyond 64 bits", _shown(token))
-    return 0
+    if len(token) > _MAX_DIGITS:
+        raise JsonRefusedError(f"an integer has more than {_MAX_DIGITS} digits", _shown(token))
+    return int(token)
 
 
 def _float(token: str) -> float:
     mantissa = token.lower().partition("e")[0]
     if float(token) == 0 and mantissa.strip("-0."):
         raise JsonRefusedError("a number is too small", _shown(token))
-    return 0.0
+    return float(token)
 
 
 def _shown(text: str) -> str:

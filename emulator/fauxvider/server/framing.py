@@ -29,7 +29,7 @@ _CONNECTION = re.compile(rb"\r\nconnection:([^\r]*)")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t -~\x80-\xff]*)?\r\n")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)(?=.)|\x00", re.DOTALL)
 _FIRST = frozenset(b"!#$%&'*+.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-\r")
-_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE"})
+_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"QUERY"})
 
 _HEADING, _COUNTED, _CHUNKED, _DONE = range(4)
 _IN_SIZE, _IN_DATA, _IN_GAP, _IN_TRAILER = range(4)

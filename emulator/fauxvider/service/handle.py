@@ -142,14 +142,17 @@ async def _strayed(
     is_scripted = provider.world.scripted is not None
     faults = await faults_of(provider, request, None, does="unknown") if is_scripted else ()
     reply = before(provider, None, faults, does="unknown") if faults else None
-    reply = reply or _unrouted(provider, match, moment)
+    reply = reply or _unrouted(provider, match, moment, request.origin)
     return (await after(provider, reply, faults) if faults else reply), "unknown", faults
 
 
-def _unrouted(provider: Provider, match: Match | None, moment: int) -> Reply:
+def _unrouted(provider: Provider, match: Match | None, moment: int, origin: str) -> Reply:
     scope = RequestScope(provider, None, moment=moment)
     if match is None:
-        return provider.refuse(None, Rejection("path_unknown"), scope)
+        # A host that serves nothing but files speaks for itself, whatever the path.
+        is_store = provider.compiled.files.serves(origin) and origin != provider.contract.api.name
+        cause = "url_unknown" if is_store and "url_unknown" in provider.contract.errors else "path_unknown"
+        return provider.refuse(None, Rejection(cause), scope)
     reply = provider.refuse(None, Rejection("method_unknown"), scope)
     if reply.status == 405:
         reply.headers.append((b"allow", ", ".join(match.methods).encode()))

@@ -122,9 +122,9 @@ def _filtered(rows: list[Mapping[str, Any]], page: Page, query: Mapping[str, str
 
 def _sorted(rows: list[Mapping[str, Any]], page: Page, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
     text = (query.get(page.sort) if page.sort else None) or page.default_sort
-    if not text or not rows:
+    if not text:
         return rows
-    for name, is_down in reversed(sort_key(text, rows[0])):
+    for name, is_down in reversed(sort_key(text, rows[0] if rows else {})):
         # Stable, so that what compares equal keeps newest first.
         rows = sorted(rows, key=_key_of(name), reverse=is_down)
     return rows

@@ -5,22 +5,28 @@ A tool that holds servers to those manners (Schemathesis) gets its exclusions fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fauxvider.contract.model import Operation
+from fauxvider.engine.routing import Router
 from fauxvider.toolkit.openapi.material import Material
 from fauxvider.toolkit.openapi.outcomes import cause_at
 
 __all__ = ["deviations_of"]
 
+_HOLE = re.compile(r"\{[^}]*\}")
+
 
 def deviations_of(material: Material, made: Iterable[tuple[Operation, Any, dict[str, Any]]]) -> list[dict[str, Any]]:
     """List deviations: the check that does not hold, where (operation ids; none: everywhere), and why."""
     by_operation: dict[str, tuple[Operation, list[str]]] = {}
+    made = list(made)
     for operation, _, spec in made:
         by_operation.setdefault(operation.name, (operation, []))[1].append(spec["operationId"])
-    found = [*_everywhere(material), *_of_files(material)]
+    found = [*_everywhere(material), *_of_files(material), *_of_shared_paths(material, made)]
+    found += _of_deletions(material, by_operation)
     for operation, ids in by_operation.values():
         found += [{**one, "operations": ids} for one in _of_operation(material, operation)]
     return found
@@ -46,6 +52,40 @@ def _of_files(material: Material) -> Iterator[dict[str, Any]]:
             reason = f"the store answers a method that the URL was not made for with {face.status}, and not 405"
             ids = [f"{url.name}.put"] if url.serves == "upload" else [f"{url.name}.get", f"{url.name}.head"]
             yield _said(material, "unsupported_method", reason, "errors", at, operations=ids)
+
+
+def _of_deletions(
+    material: Material, operations: Mapping[str, tuple[Operation, list[str]]]
+) -> Iterator[dict[str, Any]]:
+    """A secret that is deleted is disabled: deliveries that it signed still name it."""
+    named = [name for one, ids in operations.values() if one.secret is not None for name in ids]
+    for operation, _ in operations.values():
+        if operation.kind == "secret_delete":
+            reason = "a secret that is deleted is disabled, and its record stays"
+            yield _said(material, "use_after_free", reason, "operations", operation.name, operations=named)
+
+
+def _of_shared_paths(
+    material: Material, made: list[tuple[Operation, Any, dict[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    """A path that takes several segments for a name takes longer paths of the API too, by its own method."""
+    contract = material.contract
+    router = Router(one for one in contract.operations.values() if one.origin == contract.api.name)
+    own: dict[str, set[str]] = {}
+    for operation, route, _ in made:
+        own.setdefault(route.path, set()).update(operation.methods)
+    for _, route, spec in made:
+        path = _HOLE.sub("x", route.path)
+        for method in sorted({one for other in contract.operations.values() for one in other.methods}):
+            match = router.match(method, path)
+            if match is None or not match.operations or method in own[route.path]:
+                continue
+            (other, *_) = match.operations
+            reason = f"{method} of this path is {other.name}, whose {other.path} takes it for a name"
+            for check in ("unsupported_method", "allow_header_conformance"):
+                yield _said(
+                    material, check, reason, "operations", other.name, operations=[spec["operationId"]]
+                )  # fmt: skip
 
 
 def _of_operation(material: Material, operation: Operation) -> Iterator[dict[str, Any]]:

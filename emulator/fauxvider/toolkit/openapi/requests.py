@@ -65,7 +65,7 @@ def parameters_of(material: Material, operation: Operation, route: Route) -> lis
     if operation.kind == "submit" and rules is not None:
         where = material.pointer("idempotency")
         about = f"The same key and body within {rules.window // 1000} s give the first answer again"
-        schema = {"type": "string", "minLength": 1}
+        schema = {"type": "string"}
         found.append({"name": rules.header, "in": "header", "description": about, "schema": schema, **where})
     return found
 
@@ -151,22 +151,26 @@ def _page_parameters(material: Material, operation: Operation) -> Iterator[dict[
     at = ("operations", operation.name, "page")
     limit = {"type": "integer", "minimum": page.low, "maximum": page.high, "default": page.default}
     yield _query(material, page.limit, "How many rows a page has", limit, at)
-    yield _query(material, page.cursor, "A cursor of an earlier answer", {"type": "string", "minLength": 1}, at)
+    yield _query(material, page.cursor, "A cursor of an earlier answer", {"type": "string"}, at)
     if page.back:
         yield _query(material, page.back, "Whether the cursor leads back", {"type": "string"}, at)
     if page.sort:
-        yield _query(material, page.sort, "FIELD:asc or FIELD:desc, several with commas", _sort(material, operation), at)
+        fields = ", ".join(_fields(material, operation))
+        about = f"FIELD:asc or FIELD:desc, several with commas. Fields: {fields}"
+        yield _query(material, page.sort, about, {"type": "string", "pattern": _SORT}, at)
     if page.filter:
         about = "field:value, field>value, joined by AND, OR, NOT"
         yield _query(material, page.filter, about, {"type": "string"}, at)
 
 
-def _sort(material: Material, operation: Operation) -> Schema:
+_ONE = r"[^:,]*(:(asc|desc)?\s*)?"
+_SORT = f"^{_ONE}(,{_ONE})*$"
+
+
+def _fields(material: Material, operation: Operation) -> list[str]:
     known = outcomes_of(material, operation, tuple(material.contract.models))[0].known
     items = (known.schema("page.items") or {}).get("items", {})
-    fields = sorted(items.get("properties", {}))
-    one = f"({'|'.join(fields)})(:(asc|desc))?"
-    return {"type": "string", "pattern": f"^{one}(,{one})*$"} if fields else {"type": "string"}
+    return list(items.get("properties", {}))
 
 
 # --- bodies
