@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -87,8 +87,9 @@ def picture_of(entries: Sequence[Entry], contracts: Contracts) -> Picture:
     owners = _file_owners(entries)
     providers = {text_in(entry, "job"): text_in(entry, "provider") for entry in entries if text_in(entry, "provider")}
     own: dict[tuple[str, str], list[Entry]] = {}
+    jobs = {(text_in(one, "provider"), text_in(one, "job")) for one in entries if one.get("kind") == "accepted"}
     for entry in entries:
-        job = _job_of(entry, owners)
+        job = _job_of(entry, owners, jobs)
         provider = text_in(entry, "provider") or providers.get(job, "")  # a note names the job alone
         lane = rest
         if job:
@@ -122,12 +123,14 @@ def _file_owners(entries: Iterable[Entry]) -> dict[tuple[str, str], str]:
     }
 
 
-def _job_of(entry: Entry, owners: Mapping[tuple[str, str], str]) -> str:
+def _job_of(entry: Entry, owners: Mapping[tuple[str, str], str], jobs: Set[tuple[str, str]]) -> str:
+    """Tell whose job an entry is about; a request that was refused may name it in its path alone."""
     if job := text_in(entry, "job"):
         return job
-    if text_in(entry, "does") == "file":
-        return owners.get((text_in(entry, "provider"), text_in(entry, "path")), "")
-    return ""
+    provider, path = text_in(entry, "provider"), text_in(entry, "path")
+    if text_in(entry, "does") == "file" and (owner := owners.get((provider, path))):
+        return owner
+    return next((part for part in path.split("/") if (provider, part) in jobs), "")
 
 
 # --- marks

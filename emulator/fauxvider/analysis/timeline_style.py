@@ -82,7 +82,7 @@ th { text-align: left; color: var(--soft); font-weight: 500; font-size: .78rem;
   border-bottom: 1px solid var(--line); }
 th, td { padding: .32rem .6rem; vertical-align: top; } td { border-top: 1px solid #f1eee7; }
 .mono, code, .say, .long { overflow-wrap: anywhere; } td.word { white-space: nowrap; } td.long { min-width: 8rem; }
-td.rule { min-width: 9rem; }
+td.rule { min-width: 9rem; } td.to { min-width: 12rem; }
 td.at, td.num, th.num, th.at { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 td.at { color: var(--soft); } td.kind { white-space: nowrap; color: var(--soft); }
 tr.wrong { background: #fdf5f3; } tr.wrong td.kind { color: var(--bad); }

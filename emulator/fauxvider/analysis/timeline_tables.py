@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from fauxvider.analysis.entries import Entry, moment_of, since_text, text_in
+from fauxvider.analysis.entries import Entry, moment_of, since_text, text_in, whole_in
 from fauxvider.analysis.ledger import Charge, LedgerReport
 from fauxvider.analysis.payments import Reason
 from fauxvider.analysis.story import Told, outcome_text, tell
@@ -102,7 +102,7 @@ def _delivery_row(attempts: Sequence[Entry], began: int) -> str:
         f'<tr><td class="at">{since_text(moment_of(first) - began)}</td>'
         f'<td class="word"><span class="mono" title="{text_of(delivery)}">{text_of(delivery, 23)}</span><br>'
         f'<span class="soft">{text_of(text_in(first, "event"), 30)}</span></td>'
-        f'{_id_cell(job)}<td class="long">{text_of(text_in(first, "address"), 120)}</td>'
+        f'{_id_cell(job)}<td class="long to">{text_of(text_in(first, "address"), 120)}</td>'
         f'<td class="long">{"<br>".join(lines)}</td><td class="word">{word}</td></tr>'
     )
 
@@ -112,10 +112,11 @@ _SHOWN_ATTEMPTS = 12
 
 def _attempt_line(attempt: Entry, first: int) -> str:
     tone = "good-word" if _is_good(attempt) else "bad-word"
-    signature, fault = text_in(attempt, "signature"), text_in(attempt, "fault")
+    signature, fault, copies = text_in(attempt, "signature"), text_in(attempt, "fault"), whole_in(attempt, "copies")
     is_odd = signature not in ("", "good", "none")
     signed = f', signature <span class="bad-word">{text_of(signature)}</span>' if is_odd else ""
-    done = f', <b class="bad-word">{text_of(fault)}</b>' if fault else ""
+    many = f" ({copies + 1} at once)" if copies else ""
+    done = f', <b class="bad-word">{text_of(fault)}</b>{many}' if fault else many
     return (
         f'<span class="soft">{since_text(moment_of(attempt) - first)}</span> '
         f'<span class="{tone}">{text_of(outcome_text(attempt), 120)}</span>{signed}{done}'

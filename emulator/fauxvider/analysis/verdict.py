@@ -23,6 +23,8 @@ __all__ = ["RULES", "Finding", "Verdict", "judge", "verdict_text"]
 RULES: dict[str, Rule] = {rule.name: rule for rule in (*MONEY, *POLLING, *ANSWERS, *CALLBACKS, *FILES)}
 
 _WIDTH = 118
+_IN_FULL = 2  # cases of one rule; of the others only the jobs are named
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,16 @@ def judge(
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """Write a verdict for a terminal: moments since the journal's first entry, control characters escaped."""
+    """Write a verdict for a terminal: moments since the journal's first entry, control characters escaped.
+
+    Of each rule the first two cases are told in full; `findings` has them all.
+    """
     lines = [_headline(verdict)]
-    for finding in verdict.findings:
-        lines += ["", *_finding_lines(finding, verdict.began)]
+    for rule in dict.fromkeys(finding.rule for finding in verdict.findings):
+        cases = [finding for finding in verdict.findings if finding.rule == rule]
+        for finding in cases[:_IN_FULL]:
+            lines += ["", *_finding_lines(finding, verdict.began)]
+        lines += _further_lines(cases[_IN_FULL:])
     if verdict.dropped:
         lines += ["", f"{verdict.dropped} entries were dropped by a cap; what they told is not judged."]
     return "\n".join(lines) + "\n"
@@ -97,6 +105,16 @@ def _headline(verdict: Verdict) -> str:
     count = {kind: sum(one.severity == kind for one in verdict.findings) for kind in ("harm", "risk")}
     told = [f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in count.items() if number]
     return f"The client's faults: {', '.join(told)}."
+
+
+def _further_lines(cases: list[Finding]) -> list[str]:
+    """Name the jobs of the cases that are not told in full."""
+    if not cases:
+        return []
+    jobs = [shown(case.job, 60) for case in cases if case.job]
+    named = f": {', '.join(jobs[:_NAMED])}" if jobs else ""
+    named += f" and {len(jobs) - _NAMED} others" if len(jobs) > _NAMED else ""
+    return ["", *_wrapped(f"{cases[0].severity}  {cases[0].rule}  ", f"{len(cases)} more of these{named}")]
 
 
 def _finding_lines(finding: Finding, began: int) -> list[str]:

@@ -61,7 +61,7 @@ def case(job: str, *evidence: tuple[int, str]) -> Case:
 
 def asked_text(asked: Asked) -> str:
     """Say what was asked and answered: `GET /v1/runs/1 answered 200, shows SUCCESS`."""
-    answer = "its answer was lost" if asked.is_lost else f"answered {asked.status}"
+    answer = "got no answer" if asked.is_lost else f"answered {asked.status}"
     cause = f" ({asked.cause})" if asked.cause else ""
     shows = f", shows {shown(asked.word, 40)}" if asked.word and asked.is_seen else ""
     return f"{asked.method} {shown(asked.path, 100)} {answer}{cause}{shows}"

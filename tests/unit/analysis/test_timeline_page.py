@@ -84,6 +84,20 @@ def test_every_job_has_a_lane_and_the_rest_one_of_its_own() -> None:
     assert page(lost_answer()).text.count("no job") == 0
 
 
+def test_a_refused_look_is_in_the_lane_of_the_job_that_its_path_names() -> None:
+    refused = poll(2_000, 3, "J1", "", "", status=429, cause="rate")
+    del refused["job"]
+    picture = picture_of(ordered([*submit(0, 1, "J1"), refused]), {})
+    assert picture.rest is None
+    assert [(mark.at - START, mark.tone) for mark in picture.lanes[0].marks if mark.shape == "poll"] == [(2_000, "bad")]
+
+
+def test_copies_of_a_callback_are_counted() -> None:
+    attempt = {"delivery": "D1", "number": 1, "address": "http://h/", "outcome": "http", "status": 200, "copies": 3}
+    found = page([*submit(0, 1, "J1"), entry(9, "attempt", provider="acme", job="J1", fault="duplicate", **attempt)])
+    assert "(4 at once)" in found.text
+
+
 def test_an_empty_journal_has_a_page() -> None:
     assert "The journal is empty." in page([]).text
 

@@ -124,6 +124,19 @@ def test_text_tells_harms_first_and_escapes_what_came_from_outside() -> None:
     assert verdict_text(judge([], {}, now=0)) == "The client did nothing wrong.\n"
 
 
+def test_the_text_tells_a_defect_of_many_jobs_twice_and_names_the_others() -> None:
+    tale = Tale()
+    for number in range(9):
+        tale.submit(0, f"J{number}", fingerprint=f"f{number}").end(4, job=f"J{number}")
+        tale.polls([5, 6, 7, 8], "succeeded", f"J{number}").file(9, f"J{number}")
+    verdict = judge(tale.entries, {"acme": ACME}, now=EPOCH + 20_000)
+    text = verdict_text(verdict)
+    assert len(verdict.findings) == 9
+    assert text.startswith("The client's faults: 9 harms.\n")
+    assert text.count("      fix   ") == 2
+    assert "\nharm  polled-finished-job  7 more of these: J2, J3, J4, J5, J6 and 2 others\n" in text
+
+
 def test_long_evidence_is_cut_in_the_middle() -> None:
     tale = ended().polls(range(5, 1005), "succeeded")
     (found,) = [one for one in findings(tale, 1100) if one.rule == "polled-finished-job"]
