@@ -293,6 +293,8 @@ def _cancel(session: Session, operation: str, model: str, cancel: Operation, sta
 
 
 def _retry(session: Session, operation: str, model: str, retry: Operation) -> None:
+    if session.contract.visible_after:
+        raise NotAskedError("a fresh job is unknown for a while")
     _, run, watch = _begin(session, operation, model)
     queued = max((stage.high for stage in phases_of(session, run) if stage.state.canonical == "queued"), default=0)
     watch.to(queued + 5)

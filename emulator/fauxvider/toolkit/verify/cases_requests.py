@@ -13,7 +13,7 @@ from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.names import face_rule
 from fauxvider.toolkit.verify.samples import Call, NotAskedError, Variant
 from fauxvider.toolkit.verify.session import Session
-from fauxvider.toolkit.verify.wants import Mismatch
+from fauxvider.toolkit.verify.wants import Exactly, Mismatch
 
 __all__ = ["CAUSES", "any_call", "request_cases"]
 
@@ -108,7 +108,7 @@ def _no_funds(session: Session, operation: Operation) -> None:
     call = any_call(session, operation)
     run = session.run_of(call)
     scope = session.scope(call)
-    scope["cost"] = run.price
+    scope["cost"] = Exactly(run.price, f"/models/{run.model.name}/cost")
     scope["account"] = {"balance": 0, "used": 0, "used_before": 0}
     session.expect_error(call, "funds", scope=scope)
 

@@ -20,6 +20,7 @@ __all__ = ["Names", "Run", "face_rule", "id_pattern"]
 MOMENT = Like("integer", says="a moment")
 _COUNT = Like("integer", says="a count")
 _UUID = "[0-9a-f]{{8}}-[0-9a-f]{{4}}-{}[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}"
+_ORIGIN = r"https?://[^/?#\s]+(?:/[^?#\s]*?)?"  # whatever stands in front of the path
 _CLASSES = {"alnum": "[a-z0-9]", "upper": "[A-Z0-9]", "hex": "[0-9a-f]", "digits": "[0-9]"}
 
 
@@ -257,9 +258,12 @@ class Names:
         path = self.reader.want(self.tree["urls"][url.name]["path"], f"{at}/path", names)
         found = pattern_of(path)
         tail = r"\?[^#]+" if url.signer == "sigv4" and not is_bare else ""
-        pattern = rf"https?://[^/?#\s]+(?:/[^?#\s]*?)?{found[0] if found else '/[^?#]*'}{tail}"
-        groups = path.groups if isinstance(path, Like) else ()
-        return Like("text", pattern, f"an address as {at} builds it", f"{at}/path", capture=capture, groups=groups)
+        pattern = f"{_ORIGIN}{found[0] if found else '/[^?#]*'}{tail}"
+        if not isinstance(path, Like):
+            return Like("text", pattern, f"an address as {at} builds it", f"{at}/path", capture=capture)
+        pieces = ((_ORIGIN, ""), *path.pieces, (tail, ""))
+        return Like("text", pattern, f"an address like {path.says}", f"{at}/path", capture=capture, groups=path.groups,
+                    pieces=pieces)  # fmt: skip
 
     # --- refusals
 

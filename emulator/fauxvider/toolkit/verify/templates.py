@@ -237,28 +237,30 @@ def _applied(value: Any, name: str) -> Any:
 
 
 def _joined(parts: list[str | Want], at: str) -> Want:
-    """Give the want of a text that is put together: exact, or a pattern with its captures."""
-    if all(isinstance(part, str | Exactly) for part in parts):
-        rules = [part.rule for part in parts if isinstance(part, Exactly) and part.rule]
-        text = "".join(part if isinstance(part, str) else text_of(part.value) for part in parts)  # type: ignore[union-attr]
-        return Exactly(text, rules[0] if len(rules) == 1 else at, at)
-    pattern, groups, rules = "", [], []
+    """Give the want of a text that is put together: a pattern of its parts, each with its rule and captures."""
+    pieces: list[tuple[str, str]] = []
+    groups: list[tuple[str, str]] = []
     for number, part in enumerate(parts):
         if isinstance(part, str):
-            pattern += re.escape(part)
+            pieces.append((re.escape(part), ""))
             continue
-        is_null = isinstance(part, Maybe)
         inner = part.want if isinstance(part, Maybe) else part
-        found = pattern_of(inner)
-        piece, rule = found or ("(?s:.*)", "")
+        piece, rule = pattern_of(inner) or ("(?s:.*)", "")
         if isinstance(inner, Like) and inner.capture:
             groups.append((f"p{number}", inner.capture))
             piece = f"(?P<p{number}>{piece})"
-        pattern += f"(?:{piece})?" if is_null else piece
-        if rule:
-            rules.append(rule)
-    return Like("text", pattern, rule=rules[0] if len(rules) == 1 else at, at=at, groups=tuple(groups),
-                rules=tuple(rules))  # fmt: skip
+        pieces.append((f"(?:{piece})?" if isinstance(part, Maybe) else piece, rule))
+    if all(isinstance(part, str | Exactly) for part in parts) and not any(rule for _, rule in pieces):
+        return Exactly("".join(part if isinstance(part, str) else text_of(part.value) for part in parts), at, at)  # type: ignore[union-attr]
+    says = "".join(part if isinstance(part, str) else _says(part) for part in parts)
+    return Like("text", "".join(piece for piece, _ in pieces), says, at, at, groups=tuple(groups), pieces=tuple(pieces))
+
+
+def _says(want: Want) -> str:
+    if isinstance(want, Exactly):
+        return text_of(want.value)
+    inner = want.want if isinstance(want, Maybe) else want
+    return f"<{inner.says or inner.kind}>" if isinstance(inner, Like) else "..."
 
 
 def _escaped(name: str) -> str:

@@ -46,7 +46,7 @@ class Like:
     at: str = ""
     capture: str = ""
     groups: tuple[tuple[str, str], ...] = ()  # group of the pattern -> name to capture under
-    rules: tuple[str, ...] = ()  # further rules that parts of a text rest on
+    pieces: tuple[tuple[str, str], ...] = ()  # of a text that is put together: pattern and rule of each part
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +205,23 @@ def _like(want: Like, value: Any, place: str, out: Match) -> None:
     if want.pattern:
         found = re.fullmatch(want.pattern, value) if isinstance(value, str) else None
         if found is None:
-            _miss(out, rule, place, want.says or f"text like {want.pattern}", value, at=want.at)
+            _miss(out, _part_at_fault(want, value) or rule, place, want.says or f"text like {want.pattern}", value, at=want.at)
             return
         out.captured.update({name: found[group] for group, name in want.groups})
     if want.capture:
         out.captured[want.capture] = value
-    out.held |= {one for one in (want.rule, want.at, *want.rules) if one}
+    out.held |= {one for one in (want.rule, want.at, *(rule for _, rule in want.pieces)) if one}
+
+
+def _part_at_fault(want: Like, value: Any) -> str:
+    """Find the one part of a text without which the rest fits; "" if there is none."""
+    if not isinstance(value, str):
+        return ""
+    for number, (_, rule) in enumerate(want.pieces):
+        others = [piece if at != number else "(?s:.*?)" for at, (piece, _) in enumerate(want.pieces)]
+        if rule and re.fullmatch("".join(others), value):
+            return rule
+    return ""
 
 
 def _fields(want: Fields, value: Any, place: str, out: Match) -> None:
