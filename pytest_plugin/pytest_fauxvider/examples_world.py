@@ -52,7 +52,7 @@ def _plain(test: Callable[..., Any], providers: tuple[str, ...], options: dict[s
     @functools.wraps(test)
     def call(*args: Any, **given: Any) -> Any:
         __tracebackhide__ = True
-        server, rest = _bound(call, args, given)
+        server, rest = _bound(call, test, args, given)
         with _example(server, providers, options) as world:
             return test(**{_WORLD: world}, **rest)
 
@@ -63,7 +63,7 @@ def _coroutine(test: Callable[..., Any], providers: tuple[str, ...], options: di
     @functools.wraps(test)
     async def call(*args: Any, **given: Any) -> Any:
         __tracebackhide__ = True
-        server, rest = _bound(call, args, given)
+        server, rest = _bound(call, test, args, given)
         with _example(server, providers, options) as world:
             return await test(**{_WORLD: world}, **rest)
 
@@ -91,14 +91,19 @@ def _is_final() -> bool:
     return bool(getattr(context, "is_final", True))
 
 
-def _bound(call: Callable[..., Any], args: tuple[Any, ...], given: dict[str, Any]) -> tuple[FauxServer, dict[str, Any]]:
-    """Give the server and the other arguments by name: Hypothesis passes some by position."""
-    rest = dict(inspect.signature(call).bind(*args, **given).arguments)
-    return rest.pop(_SERVER), rest
+def _bound(
+    call: Callable[..., Any], test: Callable[..., Any], args: tuple[Any, ...], given: dict[str, Any]
+) -> tuple[FauxServer, dict[str, Any]]:
+    """Give the server, and what the test takes beside its world, by name: Hypothesis passes some by position."""
+    bound = dict(inspect.signature(call).bind(*args, **given).arguments)
+    wanted = inspect.signature(test).parameters
+    return bound[_SERVER], {name: value for name, value in bound.items() if name in wanted}
 
 
 def _with_server(signature: inspect.Signature) -> inspect.Signature:
     """Ask for the session's server instead of a world: a fixture of that scope serves all examples."""
     kept = [one for name, one in signature.parameters.items() if name not in (_WORLD, _SERVER)]
     server = inspect.Parameter(_SERVER, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return signature.replace(parameters=[server, *kept])
+    # Hypothesis fills by position from the right: the server stands left of everything but a method's `self`.
+    first = int(bool(kept) and kept[0].name == "self")
+    return signature.replace(parameters=[*kept[:first], server, *kept[first:]])

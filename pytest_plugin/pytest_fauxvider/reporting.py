@@ -45,13 +45,23 @@ def add_to(report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[N
         if call.excinfo is not None and call.excinfo.typename == "FailedHealthCheck":
             report.sections.append(("fauxvider and Hypothesis", _HINT))
             return
-        kept = keep(world, folder) if options.trace != "off" else {}
-        report.sections.append((TITLE, section_text(world, kept)))
-        report.user_properties.extend((f"fauxvider_{name}", str(path)) for name, path in kept.items())
+        kept = _tell(report, world, None if options.trace == "off" else folder)
+        # The report of the teardown takes them over; that is the one which junit.xml takes them from.
+        item.user_properties.extend((f"fauxvider_{name}", str(path)) for name, path in kept.items())
     elif report.when == "call" and options.trace == "on":
         keep(world, folder)
     elif report.when == "setup" and options.trace != "off" and folder.is_dir():
         shutil.rmtree(folder, ignore_errors=True)  # of an earlier run: this one tells of itself
+
+
+def _tell(report: pytest.TestReport, world: FauxWorld, folder: Path | None) -> dict[str, Path]:
+    kept: dict[str, Path] = {}
+    try:
+        kept = {} if folder is None else keep(world, folder)
+        report.sections.append((TITLE, section_text(world, kept)))
+    except Exception as error:  # noqa: BLE001 - what is told of a failure must not stand in its way
+        report.sections.append((TITLE, f"This could not be told: {type(error).__name__}: {error}"))
+    return kept
 
 
 def trace_folder(item: pytest.Item, options: Options) -> Path:

@@ -15,7 +15,7 @@ from typing import Any, Self
 import anyio.to_thread
 
 from fauxvider import Contract, Receiver, Server, UsageError, WorldHandle
-from fauxvider.analysis.verdict import verdict_text
+from fauxvider.analysis.verdict import RULES, verdict_text
 from fauxvider.receiver import Answers
 from fauxvider.scenario.model import NO_SCENARIO
 from fauxvider.values import decimal_text, parse_money
@@ -56,9 +56,8 @@ class FauxServer(Server):
         self._options_asked = options
         self._settings = of_worlds
         base = merged(options.ini, of_worlds, options.line)
-        given = {name: base[name] for name in _OF_WORLDS if name in base and name not in ("scenario", "readings")}
+        given = {name: base[name] for name in _OF_WORLDS if name in base and name != "scenario"}
         super().__init__(**of_server, **{"seed": options.seed, **given})
-        self.emulator.defaults = self._options({"readings": dict(base.get("readings", {}))})
 
     def __enter__(self) -> Self:
         self.start()
@@ -113,11 +112,10 @@ class FauxServer(Server):
         sleep = asked.get("sleep", options.sleep)
         if sleep not in ("virtual", "real"):
             raise UsageError(f"sleep {sleep!r} is not 'virtual' or 'real'")
-        ignore = asked.get("ignore", ())
         return Plan(
             providers=providers,
             strict=strict,
-            ignore=(*options.ignore, *([ignore] if isinstance(ignore, str) else ignore)),
+            ignore=_rules(options.ignore, asked.get("ignore", ())),
             sleeps=sleep == "virtual",
             answers=asked.get("answers"),
         )
@@ -130,6 +128,14 @@ class FauxServer(Server):
             number += 1
             name = f"{stem}-{number}"
         return name
+
+
+def _rules(everywhere: Iterable[str], here: str | Iterable[str]) -> tuple[str, ...]:
+    found = (*everywhere, *([here] if isinstance(here, str) else here))
+    for name in found:
+        if name not in RULES:
+            raise UsageError(f"there is no rule {name!r} (there are: {', '.join(RULES)})")
+    return found
 
 
 def _named(provider: str | None) -> tuple[str, ...]:
