@@ -70,6 +70,10 @@ class SchemaValidator:
         self._prefix = prefix
         self._compiled: jsonschema_rs.Validator | None = None
 
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        return self._schema
+
     def is_valid(self, value: Any) -> bool:
         """Say whether a JSON value fits."""
         validator = self._compiled or self._compile()

@@ -16,7 +16,7 @@ from fauxvider.service.wire import Rejection, Request, header_of
 if TYPE_CHECKING:
     from fauxvider.service.provider import Call, Provider
 
-__all__ = ["CHECKS", "Check", "Verdict", "checks_of", "issue_scope", "key_of"]
+__all__ = ["CHECKS", "Check", "Verdict", "cause_of", "checks_of", "issue_scope", "key_of"]
 
 # A check that must look something up gives an awaitable; the others answer at once.
 Verdict = Rejection | None
@@ -40,6 +40,11 @@ _CAUSES = {
     "minItems": "param_range",
     "maxItems": "param_range",
 }
+
+
+def cause_of(keyword: str) -> str:
+    """Name the cause of a refusal by the schema's keyword that a body breaks."""
+    return _CAUSES.get(keyword, "param_invalid")
 
 
 def key_of(auth: Auth, request: Request) -> tuple[str, bool]:
@@ -197,7 +202,7 @@ def check_schema(provider: Provider, call: Call) -> Rejection | None:
     if not found:
         return None
     issues = [issue_scope(provider, issue) for issue in found]
-    cause = _CAUSES.get(issues[0]["keyword"], "param_invalid")
+    cause = cause_of(issues[0]["keyword"])
     if operation.on_invalid and is_in_input:
         call.failure, call.detail = operation.on_invalid, str(issues[0]["text"])
         return None

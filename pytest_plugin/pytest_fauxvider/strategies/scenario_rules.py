@@ -1,0 +1,95 @@
+"""Scenarios for a contract: every fault that it lets happen, when and how often, in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final, TypeAlias, get_args
+
+from hypothesis import event
+from hypothesis import strategies as st
+
+from fauxvider.contract.model import Contract
+from fauxvider.errors import UsageError
+from fauxvider.scenario.known import ENDS
+from fauxvider.scenario.model import Scenario, Stage
+from fauxvider.scenario.parse import read_scenario
+from pytest_fauxvider.strategies.faults import Kind, kinds_of, spans_of
+from pytest_fauxvider.strategies.provider import ProviderLike, Source, source_of
+
+__all__ = ["scenarios"]
+
+Values: TypeAlias = st.SearchStrategy[Any]
+
+_COUNTS: Final = st.sampled_from((1, 2, 3, "2-", [1, 3], {"every": 2}))
+# Faults of single messages come to an end, so that a client that tries again can get through.
+_PASSING: Final = ("request", "attempt")
+_OF_JOBS: Final = ("job", "output", "delivery", "attempt")
+
+
+def scenarios(
+    provider: ProviderLike,
+    *,
+    legal: bool = True,
+    stages: Collection[Stage] | None = None,
+    max_rules: int = 3,
+) -> st.SearchStrategy[Scenario]:
+    """Give scenarios of up to `max_rules` rules, all of them of the `stages` (None: any).
+
+    Legal ones hold what the provider may do as its contract stands. With `legal` False at least one rule of
+    each is only nearly legal: an undocumented word, a state that goes back, a file that is not what was
+    asked for. Each can be written down and read again (`fauxvider.scenario.parse.scenario_text`).
+    Raises UsageError for a stage that there is not, or that the contract has no such fault of.
+    """
+    source = source_of(provider)
+    contract = source.contract
+    for stage in stages or ():
+        if stage not in get_args(Stage):
+            raise UsageError(f"a scenario has no stage {stage!r} (it has: {', '.join(get_args(Stage))})")
+    kinds = [kind for kind in kinds_of(contract) if stages is None or kind.stage in stages]
+    wanted = [kind for kind in kinds if kind.legal is legal]
+    if not wanted:
+        sort = "legal" if legal else "nearly legal"
+        raise UsageError(f"{contract.provider} has no {sort} fault of {', '.join(stages or ()) or 'any stage'}")
+    return _scenarios(source, wanted, wanted if legal else kinds, legal=legal, max_rules=max_rules)
+
+
+@st.composite
+def _scenarios(
+    draw: st.DrawFn, source: Source, first: list[Kind], others: list[Kind], *, legal: bool, max_rules: int
+) -> Scenario:
+    contract = source.contract
+    rules = [] if legal else [draw(_rules(contract, first))]
+    rules += draw(st.lists(_rules(contract, others), max_size=max_rules - len(rules)))
+    for rule in rules:
+        event(f"fault: {rule['on']} {next(iter(rule['do']))}")
+    tree = {"scenario": 1, "name": "drawn", "provider": contract.provider, "rules": rules}
+    return read_scenario(tree, contracts={contract.provider: contract})
+
+
+def _rules(contract: Contract, kinds: list[Kind]) -> Values:
+    return st.sampled_from(kinds).flatmap(lambda kind: _rule(contract, kind))
+
+
+def _rule(contract: Contract, kind: Kind) -> Values:
+    parts: dict[str, Values] = {"on": st.just(kind.stage), "do": kind.do}
+    if kind.stage in _PASSING:
+        parts["times"] = st.integers(1, 3)
+    return st.fixed_dictionaries(parts, optional={"when": _conditions(contract, kind)})
+
+
+def _conditions(contract: Contract, kind: Kind) -> Values:
+    stage = kind.stage
+    options: dict[str, Values] = {"nth": _COUNTS}
+    if stage == "request":
+        does = sorted({operation.kind for operation in contract.operations.values()})
+        options |= {"operation": st.sampled_from(list(contract.operations)), "does": st.sampled_from([*does, "file"])}
+    if stage in _OF_JOBS:
+        options |= {"model": st.sampled_from(list(contract.models)), "job": st.integers(1, 3)}
+    if stage == "attempt":
+        options["attempt"] = st.integers(1, 3)
+    if stage in ("delivery", "attempt") and contract.callbacks is not None:
+        options["event"] = st.sampled_from([*dict.fromkeys([*contract.callbacks.events.values(), *ENDS])])
+    spans = spans_of(contract)
+    window: Values = st.just({}) | st.fixed_dictionaries({"until": spans}) | st.fixed_dictionaries({"since": spans})
+    plain = st.fixed_dictionaries({}, optional=options)
+    return st.tuples(plain, window).map(lambda pair: {**pair[0], **pair[1]})
