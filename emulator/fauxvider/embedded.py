@@ -21,6 +21,7 @@ from fauxvider.service.options import read_options
 from fauxvider.service.reports import Report
 from fauxvider.service.saving import capsule_bytes
 from fauxvider.service.world import WorldOptions
+from fauxvider.stores.opening import open_store
 from fauxvider.values import parse_span
 
 __all__ = ["BaseServer", "Server", "WorldHandle"]
@@ -35,7 +36,8 @@ class BaseServer:
         self.emulator = emulator
         self._record = bool(defaults.get("record", True))
         self.emulator.defaults = self._options(defaults)
-        self.emulator.make_world(DEFAULT_WORLD, self.emulator.defaults)
+        if emulator.file is None:
+            self.emulator.begin(self.emulator.defaults)
         self.app = ProviderApp(emulator)
 
     def _options(self, given: dict[str, Any]) -> WorldOptions:
@@ -96,12 +98,23 @@ class Server(BaseServer):
         pipeline: Pipeline | None = None,
         warm: bool = False,
         metadata: bool = True,
+        store: str = "memory:",
+        durable: bool = False,
         **defaults: Any,
     ) -> None:
-        """Make a server; `pipeline` really renders (docs/real-pipeline.md), and `warm` waits for its model."""
+        """Make a server; `pipeline` really renders (docs/real-pipeline.md), and `warm` waits for its model.
+
+        `store` is where worlds are kept (docs/stores.md); `durable` keeps what was acknowledged through a
+        power cut, too. Raises StoreError for one that cannot be used.
+        """
         self._warm = warm
         emulator = build_emulator(
-            providers=providers, files=contracts, egress=egress, pipeline=pipeline, metadata=metadata
+            providers=providers,
+            files=contracts,
+            egress=egress,
+            pipeline=pipeline,
+            metadata=metadata,
+            file=open_store(store, power_loss=durable),
         )
         super().__init__(emulator, defaults)
         self._thread = ServerThread(self.app, host=host, port=port, settings=settings)
@@ -118,13 +131,17 @@ class Server(BaseServer):
 
     def start(self) -> None:
         self._thread.start()
-        live = self.emulator.settings.live
-        if live is not None:
-            try:
-                self.call(live.start(warm=self._warm))
-            except BaseException:
-                self.stop()
-                raise
+        try:
+            self.call(self._open())
+        except BaseException:
+            self.stop()
+            raise
+
+    async def _open(self) -> None:
+        if self.emulator.file is not None:
+            self.emulator.begin(self.emulator.defaults)
+        if self.emulator.settings.live is not None:
+            await self.emulator.settings.live.start(warm=self._warm)
 
     def stop(self) -> None:
         self.call(self._close())

@@ -15,6 +15,7 @@ __all__ = [
     "Place",
     "PortTakenError",
     "RenderError",
+    "StoreError",
     "UnknownWorldError",
     "UsageError",
 ]
@@ -82,6 +83,13 @@ class PortTakenError(FauxviderError, OSError):
 
     fault = "the environment"
     exit_code = 3
+
+
+class StoreError(FauxviderError, OSError):
+    """The store cannot be used: damaged, foreign, read-only, taken, or gone. Exit code 4."""
+
+    fault = "the environment"
+    exit_code = 4
 
 
 class BlockedAddressError(FauxviderError, PermissionError):

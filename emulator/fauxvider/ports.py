@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 from fauxvider.contract.model import Limit, LiveFailure
 from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, Secret
@@ -22,10 +22,12 @@ __all__ = [
     "Renderer",
     "Report",
     "RunEvent",
+    "SavedWorld",
     "SendOutcome",
     "Sender",
     "Started",
     "Store",
+    "StoreFile",
 ]
 
 # How a run can end without a picture:
@@ -151,7 +153,7 @@ OnEvent: TypeAlias = Callable[[RunEvent], None]
 
 
 class Pipeline(Protocol):
-    """Makes pictures for real, in its own time: one job after the other. Lives in one event loop."""
+    """Makes pictures for real, in its own time: jobs of one model one after the other. Lives in one event loop."""
 
     @property
     def name(self) -> str: ...
@@ -212,6 +214,10 @@ class Store(Protocol):
 
     async def add_job(self, job: Job) -> None: ...
     async def add_event(self, job_id: str, event: Event) -> None: ...
+    async def note_ended(self, job_id: str, run: int) -> None:
+        """Say that the end of a run has been dealt with: charged, and its callback made."""
+        ...
+
     async def put_delivery(self, delivery: Delivery) -> None: ...
     async def record(self, job_id: str) -> Record | None: ...
     async def record_by_number(self, number: int) -> Record | None: ...
@@ -234,3 +240,47 @@ class Store(Protocol):
     async def dropped(self) -> int:
         """How many records a cap has pushed out."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SavedWorld:
+    """A world as it was saved: what it was made from, how far it was, the last of its journal."""
+
+    name: str
+    made: Mapping[str, Any]  # as `POST /worlds` takes it, and `now`: where its clock started
+    state: Mapping[str, Any]
+    entries: tuple[Mapping[str, Any], ...] = ()
+    entries_total: int = 0
+    providers: tuple[str, ...] = ()  # those that have facts in it
+
+
+class StoreFile(Protocol):
+    """Where worlds outlive the process. What is written in one turn of the loop is kept whole or not at all."""
+
+    def worlds(self) -> Sequence[SavedWorld]:
+        """Give the worlds that were saved; asked once, at the start."""
+        ...
+
+    @property
+    def written(self) -> int:
+        """How many facts were written so far, journal entries apart."""
+        ...
+
+    def has(self, world: str, provider: str) -> bool:
+        """Tell whether facts of a provider in a world were saved, and not asked for yet."""
+        ...
+
+    def store(self, world: str, provider: str) -> Store:
+        """Give the facts of a provider in a world: those that were saved, or none."""
+        ...
+
+    def keep_world(self, name: str, made: Mapping[str, Any], state: Mapping[str, Any]) -> None: ...
+    def note_state(self, name: str, state: Mapping[str, Any]) -> None: ...
+    def drop_world(self, name: str) -> None: ...
+    def add_entry(self, world: str, number: int, entry: Mapping[str, Any]) -> None: ...
+
+    async def flush(self) -> None:
+        """Return when all that was written so far is kept; to be awaited before anything is acknowledged."""
+        ...
+
+    def close(self) -> None: ...

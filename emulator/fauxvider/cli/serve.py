@@ -25,6 +25,7 @@ from fauxvider.server.runner import RunSettings, Site, Urls, bind_both, serve_bo
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
 from fauxvider.service.world import WorldOptions
+from fauxvider.stores.opening import open_store
 from fauxvider.toolkit.openapi.serving import OpenApiPages
 
 if TYPE_CHECKING:
@@ -94,6 +95,14 @@ _OPTIONS = (
         metavar="FILE",
         help="Write the control token there (mode 0600).",
     ),
+    click.option(
+        "--store",
+        default="memory:",
+        show_default=True,
+        metavar="URL",
+        help="Where worlds are kept: memory:, or sqlite:///PATH to have them back after a restart.",
+    ),
+    click.option("--durable", is_flag=True, help="Keep what was acknowledged through a power cut, too (slower)."),
     click.option("--no-metadata", is_flag=True, help="Leave run, seed and prompt digest out of the pictures."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON line with all addresses instead of text."),
 )
@@ -117,6 +126,8 @@ class ServeOptions:
     expose: bool
     parser: Literal["auto", "httptools", "h11"]
     token_file: Path | None
+    store: str
+    durable: bool
     no_metadata: bool
     as_json: bool
     render: RenderOptions
@@ -170,6 +181,8 @@ async def _serve(
 ) -> None:
     live = emulator.settings.live
     try:
+        if emulator.file is not None:
+            emulator.begin(emulator.defaults)
         if live is not None:
             await live.start(warm=warm)
         async with serving_tls(front):
@@ -190,9 +203,11 @@ def _emulator(options: ServeOptions) -> Emulator:
         egress=EgressPolicy("allow", allow=options.allowed) if options.allowed else EgressPolicy(),
         metadata=not options.no_metadata,
         pipeline=open_renderer(options.render),
+        file=open_store(options.store, power_loss=options.durable),
     )
     emulator.defaults = _defaults(emulator, options)
-    emulator.make_world(DEFAULT_WORLD, emulator.defaults)
+    if emulator.file is None:
+        emulator.begin(emulator.defaults)
     return emulator
 
 

@@ -143,6 +143,7 @@ class Delivery:
     payload: bytes
     secret_id: str | None = None
     attempts: tuple[Attempt, ...] = ()
+    sending: int | None = None  # the moment of an attempt that is under way: still there after a crash
 
     def with_attempt(self, attempt: Attempt) -> Delivery:
         return replace(self, attempts=(*self.attempts, attempt))
@@ -150,12 +151,13 @@ class Delivery:
 
 @dataclass(slots=True)
 class Record:
-    """A job with all that happened to it."""
+    """A job with all that happened to it. `ended`: the number of the run whose end has been dealt with."""
 
     job: Job
     events: tuple[Event, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     charged: bool = False
+    ended: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from fauxvider.contract.parse import ContractFile, open_contract
 from fauxvider.engine.recipe import Recipe
 from fauxvider.errors import UsageError
-from fauxvider.ports import Pipeline, Renderer, Sender
+from fauxvider.ports import Pipeline, Renderer, Sender, StoreFile
 from fauxvider.server.drip import DripSender
 from fauxvider.server.egress import EgressPolicy
 from fauxvider.server.fetcher import Fetcher
@@ -71,8 +71,9 @@ def build_emulator(
     sender: Sender | None = None,
     metadata: bool = True,
     pipeline: Pipeline | None = None,
+    file: StoreFile | None = None,
 ) -> Emulator:
-    """Make an emulator with facts in memory. Call it on the event loop that will own it.
+    """Make an emulator with facts in memory, or in a store `file`; then let it `begin`.
 
     With a `pipeline`, jobs really run; start it (`settings.live.start`) before the first request.
     """
@@ -88,4 +89,6 @@ def build_emulator(
         live=None if pipeline is None else LiveRuns(pipeline),
         dripping=lambda seconds: DripSender(policy, seconds=seconds),
     )
-    return Emulator(load_contracts(providers, files), settings=settings, store=MemoryStore, defaults=defaults)
+    return Emulator(
+        load_contracts(providers, files), settings=settings, store=MemoryStore, defaults=defaults, file=file
+    )

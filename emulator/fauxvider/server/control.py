@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fauxvider.errors import FauxviderError, UnknownWorldError, UsageError
+from fauxvider.errors import FauxviderError, StoreError, UnknownWorldError, UsageError
 from fauxvider.gate import JsonRefusedError, dump_json, parse_json
 from fauxvider.service.emulator import Emulator
 from fauxvider.service.options import read_options
@@ -26,6 +26,8 @@ __all__ = ["ControlGuard", "control_app", "new_token"]
 MAX_BODY = 1_048_576
 MAX_ADVANCE = 3660 * 86_400_000
 _JSON = "application/json"
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 def new_token() -> str:
@@ -174,19 +176,29 @@ class _Control:
     async def capsule(self, request: Request) -> Response:
         return Response(capsule_bytes(self.emulator, _world(request)), media_type=_JSON)
 
+    def _kept(self, handler: Handler) -> Handler:
+        """Have what a handler did kept before it is acknowledged."""
+
+        async def handle(request: Request) -> Response:
+            answer = await handler(request)
+            await self.emulator.kept()
+            return answer
+
+        return handle
+
     def routes(self) -> list[Route]:
         one = "/worlds/{world}"
         return [
             Route("/worlds", self.list_worlds, methods=["GET"]),
-            Route("/worlds", self.make_world, methods=["POST"]),
+            Route("/worlds", self._kept(self.make_world), methods=["POST"]),
             Route(one, self.show_world, methods=["GET"]),
-            Route(one, self.drop_world, methods=["DELETE"]),
-            Route(f"{one}/reset", self.reset_world, methods=["POST"]),
+            Route(one, self._kept(self.drop_world), methods=["DELETE"]),
+            Route(f"{one}/reset", self._kept(self.reset_world), methods=["POST"]),
             Route(f"{one}/clock", self.clock, methods=["GET"]),
-            Route(f"{one}/clock/advance", self.advance, methods=["POST"]),
+            Route(f"{one}/clock/advance", self._kept(self.advance), methods=["POST"]),
             Route(f"{one}/jobs", self.jobs, methods=["GET"]),
             Route(f"{one}/jobs/{{job}}", self.job, methods=["GET"]),
-            Route(f"{one}/jobs/{{job}}/force", self.force, methods=["POST"]),
+            Route(f"{one}/jobs/{{job}}/force", self._kept(self.force), methods=["POST"]),
             Route(f"{one}/deliveries", self.deliveries, methods=["GET"]),
             Route(f"{one}/ledger", self.ledger, methods=["GET"]),
             Route(f"{one}/journal", self.journal, methods=["GET"]),
@@ -197,7 +209,7 @@ class _Control:
             Route(f"{one}/story", self.story, methods=["GET"]),
             Route(f"{one}/bill", self.bill, methods=["GET"]),
             Route(f"{one}/timeline", self.timeline, methods=["GET"]),
-            Route(f"{one}/notes", self.note, methods=["POST"]),
+            Route(f"{one}/notes", self._kept(self.note), methods=["POST"]),
         ]
 
 
@@ -223,6 +235,10 @@ async def _unknown_world(_request: Request, problem: Exception) -> Response:
     return _problem(404, str(problem))
 
 
+async def _store_failed(_request: Request, problem: Exception) -> Response:
+    return _problem(503, str(problem))
+
+
 async def _misuse(_request: Request, problem: Exception) -> Response:
     return _problem(422, str(problem))
 
@@ -232,6 +248,7 @@ def control_app(emulator: Emulator, *, token: str, hosts: frozenset[str]) -> Con
     handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
         UnknownWorldError: _unknown_world,
         JsonRefusedError: _misuse,
+        StoreError: _store_failed,
         FauxviderError: _misuse,
     }
     app = Starlette(routes=_Control(emulator).routes(), exception_handlers=handlers)

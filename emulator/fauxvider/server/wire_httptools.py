@@ -21,7 +21,8 @@ class GuardedHttpTools(Guard, HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
-            self.scope["extensions"] = {**self._extensions, RESPOND: _Respond(self.cycle)}
+            respond: Any = _Respond(self.cycle)
+            self.scope["extensions"] = {**self._extensions, RESPOND: respond}
 
     def on_response_complete(self) -> None:
         self.note_answer()

@@ -13,6 +13,7 @@ from fauxvider.engine.timeline import Life
 from fauxvider.gate import dump_json, parse_json
 from fauxvider.ports import SendOutcome
 from fauxvider.service.adversary import AttemptPlan, Message, attempt_plan, delivery_faults, spoil
+from fauxvider.service.durable import state_of
 from fauxvider.service.encoding import header_pairs
 from fauxvider.service.journal import address_shown
 from fauxvider.service.recorder import message_print
@@ -100,6 +101,9 @@ async def attempt(provider: Provider, job_id: str, delivery_id: str, moment: int
     if callbacks.fresh and number > 1:
         life = provider.life(record)
         delivery = replace(delivery, payload=_payload(provider, record, life, delivery.event, moment))
+    if provider.world.file is not None:
+        await provider.store.put_delivery(replace(delivery, sending=moment))
+        await provider.world.keep(state_of(provider.world))
     made = await _post(provider, record, delivery, number, moment)
     delivery = delivery.with_attempt(made)
     await provider.store.put_delivery(delivery)

@@ -12,8 +12,8 @@ from fauxvider.contract.parse import ContractFile
 from fauxvider.engine.facts import Event
 from fauxvider.engine.timeline import snapshot_at
 from fauxvider.errors import UnknownWorldError, UsageError
-from fauxvider.ports import Clock, Store
-from fauxvider.service import library
+from fauxvider.ports import Clock, Store, StoreFile
+from fauxvider.service import durable, library
 from fauxvider.service.compiled import Compiled
 from fauxvider.service.contracts import DefaultContracts
 from fauxvider.service.deliveries import delivery_scopes
@@ -45,7 +45,10 @@ class Emulator:
         settings: Settings,
         store: Callable[[], Store],
         defaults: WorldOptions | None = None,
+        file: StoreFile | None = None,
     ) -> None:
+        """Make it; with a `file` its worlds outlive the process, and `begin` brings back those that were kept."""
+        self.file = file
         self.contracts = contracts
         self.settings = settings
         self._store = store
@@ -59,16 +62,36 @@ class Emulator:
             for name, file in contracts.items()
             for origin, url in file.origin_urls.items()
         }
-        self.make_world(DEFAULT_WORLD, self.defaults)
+        if file is None:
+            self.make_world(DEFAULT_WORLD, self.defaults)
+
+    def begin(self, defaults: WorldOptions) -> None:
+        """Take over what new worlds are made from, and bring back those that were kept.
+
+        The default world is made anew, unless it was kept. Raises StoreError.
+        """
+        self.defaults = defaults
+        kept = self.file.worlds() if self.file is not None else ()
+        for saved in kept:
+            durable.restored(self, saved)
+        if DEFAULT_WORLD not in [saved.name for saved in kept]:
+            self.make_world(DEFAULT_WORLD, defaults)
 
     # --- worlds ---------------------------------------------------------------------------
 
     def make_world(
-        self, name: str, options: WorldOptions, *, clock: Clock | None = None, tape: Tape | None = None
+        self,
+        name: str,
+        options: WorldOptions,
+        *,
+        clock: Clock | None = None,
+        tape: Tape | None = None,
+        is_kept: bool = False,
     ) -> World:
         """Make a world (an existing one of that name is replaced).
 
-        Clock and tape follow from the options, but for a world that is played from a capsule.
+        Clock and tape follow from the options, but for a world that is played from a capsule. `is_kept`: the
+        store has its facts already.
         """
         if name not in self._worlds and len(self._worlds) >= MAX_WORLDS:
             raise UsageError(f"there are {MAX_WORLDS} worlds already; drop some with DELETE /worlds/NAME")
@@ -83,7 +106,11 @@ class Emulator:
             tape = Recorder(clock)
         if old := self._worlds.get(name):
             self._let_go(old)
-        world = World(name, options=options, clock=clock, provide=self._provide, tape=tape)
+        world = World(name, options=options, clock=clock, provide=self._provide, tape=tape, file=self.file)
+        if self.file is not None and not is_kept:
+            made = durable.made_of(world)
+            self.file.drop_world(name)
+            self.file.keep_world(name, made, durable.state_of(world))
         self._worlds[name] = world
         return world
 
@@ -105,6 +132,15 @@ class Emulator:
             self.make_world(name, self.defaults)
         else:
             del self._worlds[name]
+            if self.file is not None:
+                self.file.drop_world(name)
+
+    async def kept(self) -> None:
+        """Return when all that was done so far outlives the process, if anything does. Raises StoreError."""
+        if self.file is not None:
+            for world in self._worlds.values():
+                world.note_state(durable.state_of(world))
+            await self.file.flush()
 
     def reset_world(self, name: str) -> World:
         """Make a world anew from what it was made from."""
@@ -114,6 +150,10 @@ class Emulator:
         for world in self._worlds.values():
             self._let_go(world)
         self.settings.executor.shutdown(wait=False, cancel_futures=True)
+        if self.file is not None:
+            for world in self._worlds.values():
+                world.note_state(durable.state_of(world))
+            self.file.close()
 
     def _let_go(self, world: World) -> None:
         if not world.closed:
@@ -134,9 +174,11 @@ class Emulator:
 
     def _provide(self, world: World, name: str) -> Provider:
         compiled = self.compiled(name, world.options.readings.get(name, {}))
-        provider = Provider(world, compiled, self._store(), self.settings)
-        # A new store never suspends while it is furnished, so this needs no event loop.
-        _run_now(library.furnish(provider))
+        is_known = self.file is not None and self.file.has(world.name, name)
+        store = self._store() if self.file is None else self.file.store(world.name, name)
+        provider = Provider(world, compiled, store, self.settings)
+        if not is_known:
+            durable.run_now(library.furnish(provider))
         return provider
 
     # --- what the control plane shows -----------------------------------------------------
@@ -290,13 +332,3 @@ class Emulator:
     async def settle_balance(self, name: str, provider: str) -> str:
         await self.world(name).settle()
         return decimal_text(self.world(name).provider(provider).balance)
-
-
-def _run_now(work: Any) -> None:
-    """Run a coroutine that never suspends."""
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    work.close()
-    raise RuntimeError("a store suspended where it must not")

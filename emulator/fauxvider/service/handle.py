@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from fauxvider.contract.model import Operation
 from fauxvider.engine.plan import at_pointer
 from fauxvider.engine.routing import Match
+from fauxvider.errors import StoreError
 from fauxvider.gate import JsonRefusedError, parse_json
 from fauxvider.scenario.model import Fault
 from fauxvider.service import jobs, library, lists
 from fauxvider.service.acceptance import request_print
 from fauxvider.service.checks import key_of
+from fauxvider.service.durable import state_of
 from fauxvider.service.files import serve_file
 from fauxvider.service.misbehave import after, before, faults_of, names_of
 from fauxvider.service.provider import Call, Provider
@@ -60,6 +62,7 @@ async def handle(provider: Provider, request: Request) -> Reply:
     mark = "" if world.tape is None else world.tape.request(provider.name, request)
     moment = await world.arrive(mark)
     number = world.requests
+    written = None if world.file is None else world.file.written
     filed = await _file(provider, request, moment, mark) if provider.compiled.files.serves(request.origin) else None
     reply, does, faults = filed or await _operate(provider, request, moment)
     leaks = "key" if filed and key_of(provider.contract.auth, request)[0] else ""
@@ -77,6 +80,11 @@ async def handle(provider: Provider, request: Request) -> Reply:
         ),
     )  # fmt: skip
     world.answered += 1
+    if world.file is not None and world.file.written != written:
+        try:
+            await world.keep(state_of(world))  # nothing is acknowledged that the end of the process could undo
+        except StoreError:
+            return Reply(503, [(b"content-type", b"text/plain")], b"fauxvider: the store keeps nothing more")
     if reply.cause and filed is None:
         world.refused.append((provider.name, request.origin, request.method, request.path, request.body[:_MAX_KEPT]))
     return reply

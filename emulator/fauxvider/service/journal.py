@@ -7,7 +7,7 @@ and query.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import islice
@@ -19,21 +19,34 @@ from fauxvider.values import decimal_text
 __all__ = ["Journal", "address_shown", "fingerprint"]
 
 CAPACITY = 10_000
+Sink: TypeAlias = Callable[[int, Mapping[str, Any]], None]
 _Entry: TypeAlias = tuple[int, str, tuple[Any, ...], tuple[str, ...]]
 
 
 class Journal:
     """Entries are (moment, kind, facts) tuples; `entries` shows them as mappings."""
 
-    __slots__ = ("_entries", "total")
+    __slots__ = ("_entries", "_sink", "total")
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, capacity: int = CAPACITY, *, sink: Sink | None = None) -> None:
+        """Make an empty journal; `sink` gets each entry with its number (from 1) as it is added."""
         self._entries: deque[_Entry] = deque(maxlen=capacity)
+        self._sink = sink
         self.total = 0
 
     def add(self, moment: int, kind: str, names: tuple[str, ...], values: tuple[Any, ...]) -> None:
         self.total += 1
-        self._entries.append((moment, kind, values, names))
+        entry = moment, kind, values, names
+        self._entries.append(entry)
+        if self._sink is not None:
+            self._sink(self.total, next(_mappings((entry,))))
+
+    def load(self, entries: Sequence[Mapping[str, Any]], total: int) -> None:
+        """Take over the last entries of a journal that had `total` of them."""
+        for entry in entries:
+            names = tuple(name for name in entry if name not in ("at", "kind"))
+            self._entries.append((entry["at"], entry["kind"], tuple(entry[name] for name in names), names))
+        self.total = total
 
     @property
     def dropped(self) -> int:

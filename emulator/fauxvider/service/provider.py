@@ -215,6 +215,7 @@ class Provider:
             return
         if self.settings.live is not None:
             self.settings.live.stop(self, job_id)  # a deadline ends a job that is still at work
+        await self.store.note_ended(job_id, run)
         if life.gone is not None and life.gone < moment:
             return  # removed before its end: nobody is charged or called for it
         job = record.job

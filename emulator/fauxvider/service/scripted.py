@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
@@ -131,6 +131,19 @@ class Scripted:
         self._held = [held for held in self._held if held not in free]
         for held in free:
             held.release()
+
+    def counts(self) -> dict[str, list[list[int]]]:
+        """Give how often rules fitted and took effect so far, for a store to keep."""
+        return {
+            "seen": [list(one) for one in self._seen.items()],
+            "effects": [list(one) for one in self.effects.items()],
+        }
+
+    def go_on(self, counts: Mapping[str, list[list[int]]]) -> None:
+        """Count on from where a run was that has been kept. What was held back then is free."""
+        for counter, kept in ((self._seen, "seen"), (self.effects, "effects")):
+            for rule, number in counts.get(kept, ()):
+                counter[rule] = number
 
     def report(self) -> dict[str, Any]:
         """Say what took effect how often, and what never did."""

@@ -18,7 +18,7 @@ from fauxvider.engine.agenda import Agenda
 from fauxvider.engine.facts import ApiKey
 from fauxvider.engine.minting import Mint
 from fauxvider.errors import UsageError
-from fauxvider.ports import Clock
+from fauxvider.ports import Clock, StoreFile
 from fauxvider.scenario.model import NO_SCENARIO, Scenario
 from fauxvider.service.journal import Journal, fingerprint
 from fauxvider.service.recorder import Tape
@@ -70,7 +70,9 @@ class World:
         clock: Clock,
         provide: Callable[[World, str], Provider],
         tape: Tape | None = None,
+        file: StoreFile | None = None,
     ) -> None:
+        self.file = file
         self.name = name
         self.options = options
         self.clock = clock
@@ -78,7 +80,7 @@ class World:
         self.began = clock.now()
         self.mint = Mint(options.seed)
         self.keys = {key.key: key for key in options.keys}
-        self.journal = Journal()
+        self.journal = Journal(sink=None if file is None else self._keep_entry)
         self.scripted = Scripted(options.scenario, self) if options.scenario.rules else None
         self.salt = name.encode()[:64] or b"-"
         self.requests = 0  # that have come
@@ -98,6 +100,7 @@ class World:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._state: Mapping[str, Any] = {}
 
     def print_of(self, secret: str) -> str:
         """Give the fingerprint that stands for a key or an idempotency key everywhere inside."""
@@ -275,6 +278,22 @@ class World:
         for future in self._waiting.get((provider, job), ()):
             if not future.done():
                 future.set_result(self.clock.now())
+
+    def _keep_entry(self, number: int, entry: Mapping[str, Any]) -> None:
+        if self.file is not None:
+            self.file.add_entry(self.name, number, entry)
+
+    def note_state(self, state: Mapping[str, Any]) -> None:
+        """Have it kept how far the world is, if that is news."""
+        if self.file is not None and state != self._state:
+            self._state = state
+            self.file.note_state(self.name, state)
+
+    async def keep(self, state: Mapping[str, Any]) -> None:
+        """Return when what has happened is kept, if a store keeps it: to be awaited before it is acknowledged."""
+        if self.file is not None:
+            self.note_state(state)
+            await self.file.flush()
 
     def close(self) -> None:
         """Stop timers and deliveries; held calls are answered as things stand."""

@@ -39,7 +39,11 @@ class MemoryStore:
     async def add_job(self, job: Job) -> None:
         if len(self._records) >= self._max_records:
             self._drop_oldest()
-        record = Record(job)
+        self.put_record(Record(job))
+
+    def put_record(self, record: Record) -> None:
+        """Take a job over with all that happened to it."""
+        job = record.job
         self._records[job.id] = record
         missing = job.number - len(self._by_number)
         if missing >= 0:
@@ -50,7 +54,7 @@ class MemoryStore:
         if job.intent:
             self._by_intent[job.intent] = record
 
-    def _drop_oldest(self) -> None:
+    def _drop_oldest(self) -> Record:
         record = self._records.pop(next(iter(self._records)))
         self._by_number[record.job.number] = None
         for file_key in record.job.file_keys:
@@ -59,10 +63,15 @@ class MemoryStore:
         if self._by_intent.get(record.job.intent) is record:
             del self._by_intent[record.job.intent]
         self._dropped += 1
+        return record
 
     async def add_event(self, job_id: str, event: Event) -> None:
         if record := self._records.get(job_id):
             record.events = (*record.events, event)
+
+    async def note_ended(self, job_id: str, run: int) -> None:
+        if record := self._records.get(job_id):
+            record.ended = run
 
     async def put_delivery(self, delivery: Delivery) -> None:
         if record := self._records.get(delivery.job_id):
@@ -94,6 +103,10 @@ class MemoryStore:
         return tuple(self._charges)
 
     async def put_asset(self, asset: Asset) -> None:
+        self.put_loaded_asset(asset)
+
+    def put_loaded_asset(self, asset: Asset) -> None:
+        """Take an asset over."""
         self._assets[asset.id] = asset
         if asset.key:
             self._asset_keys[asset.key] = asset.id

@@ -1,0 +1,42 @@
+"""Stores by URL: ``memory:`` and ``sqlite:///PATH``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote, urlsplit
+
+from fauxvider.errors import UsageError
+from fauxvider.ports import StoreFile
+
+__all__ = ["SCHEMES", "open_store"]
+
+
+def _memory(_url: str, _power_loss: bool) -> StoreFile | None:
+    return None
+
+
+def _sqlite(url: str, power_loss: bool) -> StoreFile | None:
+    from fauxvider.stores.sqlite import SqliteFile
+
+    parts = urlsplit(url)
+    # sqlite:///name is a relative path and sqlite:////name an absolute one, as elsewhere.
+    path = unquote(parts.path.removeprefix("/"))
+    if parts.netloc or not path or parts.query or parts.fragment:
+        raise UsageError(f"{url!r} names no file: write sqlite:///name.db, or sqlite:////absolute/name.db")
+    return SqliteFile(path, power_loss=power_loss)
+
+
+SCHEMES: Mapping[str, Callable[[str, bool], StoreFile | None]] = {"memory": _memory, "sqlite": _sqlite}
+
+
+def open_store(url: str, *, power_loss: bool = False) -> StoreFile | None:
+    """Open a store; None stands for memory, where nothing outlives the process.
+
+    `power_loss`: what is acknowledged outlives a power cut too, not the process alone. Raises UsageError
+    for a URL that names no store, StoreError when the store cannot be used.
+    """
+    scheme = url.partition(":")[0]
+    opener = SCHEMES.get(scheme)
+    if opener is None:
+        raise UsageError(f"{url!r} is not a store (allowed: memory:, sqlite:///PATH)")
+    return opener(url, power_loss)

@@ -1,0 +1,167 @@
+"""The SQLite file itself: making it, refusing what is not ours or not whole, reading all of it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, Secret
+from fauxvider.errors import StoreError
+from fauxvider.stores.codec import FactError, load_fact
+
+__all__ = ["APPLICATION_ID", "VERSION", "Facts", "Saved", "open_file", "read_all"]
+
+APPLICATION_ID = 0x46585644  # "FXVD": file(1) and every reader can tell whose file it is
+VERSION = 1
+_PATIENCE_S = 0.5  # for another process that is about to end
+
+_SCHEMA = """
+CREATE TABLE worlds (name TEXT PRIMARY KEY, made TEXT NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE numbers (world TEXT, provider TEXT, kind TEXT, value INTEGER NOT NULL,
+  PRIMARY KEY (world, provider, kind)) WITHOUT ROWID;
+CREATE TABLE jobs (world TEXT, provider TEXT, number INTEGER, id TEXT NOT NULL, ended INTEGER, fact TEXT NOT NULL,
+  PRIMARY KEY (world, provider, number)) WITHOUT ROWID;
+CREATE TABLE events (serial INTEGER PRIMARY KEY, world TEXT, provider TEXT, job TEXT, fact TEXT NOT NULL);
+CREATE INDEX events_of ON events (world, provider, job);
+CREATE TABLE deliveries (world TEXT, provider TEXT, number INTEGER, job TEXT, fact TEXT NOT NULL,
+  PRIMARY KEY (world, provider, number)) WITHOUT ROWID;
+CREATE TABLE charges (serial INTEGER PRIMARY KEY, world TEXT, provider TEXT, fact TEXT NOT NULL);
+CREATE TABLE assets (world TEXT, provider TEXT, id TEXT, fact TEXT NOT NULL,
+  PRIMARY KEY (world, provider, id)) WITHOUT ROWID;
+CREATE TABLE secrets (world TEXT, provider TEXT, id TEXT, fact TEXT NOT NULL,
+  PRIMARY KEY (world, provider, id)) WITHOUT ROWID;
+CREATE TABLE journal (world TEXT, number INTEGER, entry TEXT NOT NULL, PRIMARY KEY (world, number)) WITHOUT ROWID;
+"""
+
+
+@dataclass
+class Saved:
+    """The facts of one provider in one world."""
+
+    numbers: dict[str, int] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)  # in the order of their numbers
+    charges: list[Charge] = field(default_factory=list)
+    assets: list[Asset] = field(default_factory=list)
+    secrets: list[Secret] = field(default_factory=list)
+
+
+@dataclass
+class Facts:
+    """All that a file holds."""
+
+    worlds: list[tuple[str, str, str]] = field(default_factory=list)  # name, made, state
+    stores: defaultdict[tuple[str, str], Saved] = field(default_factory=lambda: defaultdict(Saved))
+    journals: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+
+
+def open_file(path: Path, *, power_loss: bool) -> sqlite3.Connection:
+    """Open a file for this process alone, or make it. Raises StoreError; a file that is refused stays as it is."""
+    is_new = not path.exists() or path.stat().st_size == 0
+    if not is_new:
+        _look(path)
+    rows: sqlite3.Connection | None = None
+    try:
+        rows = sqlite3.connect(path, timeout=_PATIENCE_S, check_same_thread=False)
+        rows.execute("PRAGMA locking_mode = EXCLUSIVE")
+        if is_new:
+            rows.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            rows.execute(f"PRAGMA user_version = {VERSION}")
+        rows.execute("PRAGMA journal_mode = WAL")
+        rows.execute(f"PRAGMA synchronous = {'FULL' if power_loss else 'NORMAL'}")
+        if is_new:
+            rows.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        else:
+            rows.execute("BEGIN IMMEDIATE")  # nobody else has it, and it can be written
+            rows.execute("COMMIT")
+    except (sqlite3.Error, OSError) as error:
+        if rows is not None:
+            rows.close()
+        raise StoreError(f"{path}: {_plain(error)}") from None
+    return rows
+
+
+def _look(path: Path) -> None:
+    """Refuse a file that is not ours, too new, or damaged, without changing it."""
+    try:
+        with path.open("rb") as file:
+            if file.read(16) != b"SQLite format 3\0":
+                raise StoreError(f"{path}: this is no SQLite file, so it is left alone; name another one")
+        with contextlib.closing(
+            sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_PATIENCE_S)
+        ) as rows:
+            owner = rows.execute("PRAGMA application_id").fetchone()[0]
+            version = rows.execute("PRAGMA user_version").fetchone()[0]
+            if owner != APPLICATION_ID:
+                raise StoreError(f"{path}: this is another program's database, so it is left alone; name another file")
+            if version != VERSION:
+                raise StoreError(
+                    f"{path}: made by a newer fauxvider (file version {version}; this one reads {VERSION}): "
+                    "use that one, or another file"
+                )
+            found = rows.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise StoreError(f"{path}: {_plain(ValueError(found))}")
+    except StoreError:
+        raise
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{path}: {_plain(error)}") from None
+
+
+def _plain(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "locked" in text:
+        return "another process uses this file; one at a time can"
+    if "readonly" in text or "read-only" in text or isinstance(error, PermissionError):
+        return "the file cannot be written"
+    if "unable to open" in text or isinstance(error, OSError):
+        return "the file cannot be opened or made there"
+    return f"the file is damaged ({text}); it is left as it is"
+
+
+def read_all(path: Path, rows: sqlite3.Connection) -> Facts:
+    """Read a file into memory. Raises StoreError when a fact in it cannot be read."""
+    facts = Facts()
+    try:
+        facts.worlds = list(rows.execute("SELECT name, made, state FROM worlds ORDER BY name"))
+        for world, provider, kind, value in rows.execute("SELECT world, provider, kind, value FROM numbers"):
+            facts.stores[world, provider].numbers[kind] = value
+        for world, provider, fact in rows.execute("SELECT world, provider, fact FROM charges ORDER BY serial"):
+            facts.stores[world, provider].charges.append(load_fact(Charge, fact))
+        _read_records(facts, rows)
+        for world, provider, fact in rows.execute("SELECT world, provider, fact FROM assets"):
+            facts.stores[world, provider].assets.append(load_fact(Asset, fact))
+        for world, provider, fact in rows.execute("SELECT world, provider, fact FROM secrets"):
+            facts.stores[world, provider].secrets.append(load_fact(Secret, fact))
+        for saved in facts.stores.values():
+            saved.assets.sort(key=lambda asset: asset.number)
+            saved.secrets.sort(key=lambda secret: secret.number)
+        for world, number, entry in rows.execute("SELECT world, number, entry FROM journal ORDER BY world, number"):
+            facts.journals.setdefault(world, []).append((number, entry))
+    except FactError as error:
+        raise StoreError(f"{path}: {error}; the file is left as it is") from None
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {_plain(error)}") from None
+    return facts
+
+
+def _read_records(facts: Facts, rows: sqlite3.Connection) -> None:
+    jobs: dict[tuple[str, str, str], Record] = {}
+    query = "SELECT world, provider, id, ended, fact FROM jobs ORDER BY world, provider, number"
+    for world, provider, job, ended, fact in rows.execute(query):
+        record = jobs[world, provider, job] = Record(load_fact(Job, fact), ended=ended)
+        facts.stores[world, provider].records.append(record)
+    for world, provider, job, fact in rows.execute("SELECT world, provider, job, fact FROM events ORDER BY serial"):
+        if known := jobs.get((world, provider, job)):
+            known.events = (*known.events, load_fact(Event, fact))
+    query = "SELECT world, provider, job, fact FROM deliveries ORDER BY world, provider, number"
+    for world, provider, job, fact in rows.execute(query):
+        if known := jobs.get((world, provider, job)):
+            known.deliveries = (*known.deliveries, load_fact(Delivery, fact))
+    for (world, provider), saved in facts.stores.items():
+        for charge in saved.charges:
+            if known := jobs.get((world, provider, charge.job_id)):
+                known.charged = True
