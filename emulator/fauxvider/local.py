@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -206,6 +207,7 @@ class LocalServer(BaseServer):
         self._runner = asyncio.Runner()
         self._loop = self._runner.get_loop()
         self._helper: ThreadPoolExecutor | None = None
+        self._turn = threading.RLock()  # one thread after the other; a callback may call back in
         self._outbox = _Outbox()
         self.deliver = deliver
         super().__init__(
@@ -278,6 +280,10 @@ class LocalServer(BaseServer):
         return self._helper
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        with self._turn:
+            return self._call_now(work)
+
+    def _call_now(self, work: Coroutine[Any, Any, T]) -> T:
         if self.deliver is None:
             return self._loop.run_until_complete(work)
         task = self._loop.create_task(work)

@@ -115,7 +115,12 @@ class LoopTime:
         if self._quiet < (_BLIND if self._ready is None else _QUIET):
             self._loop.call_soon(self._watch)
             return
-        self._ask(self._session.look(), self._judge)
+        try:
+            counts = self._session.look()
+        except Exception as error:  # noqa: BLE001 - told to who sleeps
+            self._fail(error)
+        else:
+            self._ask(counts, self._judge)
 
     def _wake_due(self) -> bool:
         """Wake those whose moment has come, and say whether others sleep."""
@@ -145,7 +150,7 @@ class LoopTime:
     def _judge(self, counts: Future[Any]) -> None:
         """Move time if the emulator has nothing to do for this loop, and had nothing the last time either."""
         if counts.cancelled() or counts.exception() is not None:
-            self._fail(counts)
+            self._fail(_error_of(counts))
             return
         seen, at_work = counts.result()
         self._patience += 1
@@ -193,7 +198,11 @@ class LoopTime:
                 heapq.heappop(self._timers)
             self._again(later=False)
             return
-        future = self._session.try_move(target)
+        try:
+            future = self._session.try_move(target)
+        except Exception as error:  # noqa: BLE001 - told to who sleeps
+            self._fail(error)
+            return
         if future is None:
             self._again()
             return
@@ -205,7 +214,7 @@ class LoopTime:
         self._advance_began, self._seen = None, -1
         self._patience = 0
         if done.cancelled() or done.exception() is not None:
-            self._fail(done)
+            self._fail(_error_of(done))
             return
         self._kind.fire_due(self._loop, self._session.offset_ns())
         # Timers that fell due with the move run in the loop's next turn; the sleepers wake after them.
@@ -215,15 +224,18 @@ class LoopTime:
         self._is_settled = True
         self._wake_due()
 
-    def _fail(self, done: Future[Any]) -> None:
+    def _fail(self, error: BaseException) -> None:
         """Time cannot move any more (the world is gone): whoever sleeps is told."""
         self._is_watching, self._is_settled = False, True
-        error = None if done.cancelled() else done.exception()
         for _, _, handle in self._sleepers:
             future = handle._args[0] if handle._args else None
             if future is not None and not future.done():
-                future.set_exception(error or asyncio.CancelledError())
+                future.set_exception(error)
         self._sleepers.clear()
+
+
+def _error_of(done: Future[Any]) -> BaseException:
+    return (None if done.cancelled() else done.exception()) or asyncio.CancelledError()
 
 
 def _fire(handle: asyncio.TimerHandle) -> None:
