@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
 from support.documented import DOCUMENTED, Endpoint
-from support.real import Cli
+from support.real import Cli, opened
 
 EDIT, FLUX, EDITOR = DOCUMENTED["flux-1-dev-edit"], DOCUMENTED["flux-dev"], DOCUMENTED["flux-2-dev-editor"]
 
@@ -70,6 +72,45 @@ def without_torch(tmp_path: Path) -> dict[str, str]:
 
 def test_without_the_extra_it_is_named(without_torch: dict[str, str]) -> None:
     assert "pip install 'fauxvider[gpu]'" in refused("--renderer", "diffusers", **without_torch)
+
+
+def test_the_demo_shows_real_pictures_side_by_side(tmp_path: Path, device: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fauxvider", "demo", "--renderer", "diffusers", "--device", device,
+         "--render-max-side", "64", "--out", str(tmp_path)],
+        check=True, capture_output=True, text=True, timeout=200, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+    )  # fmt: skip
+    for told in (
+        "flux-img2img, 24 steps at 64 x 64",
+        "flux2-klein, 4 steps",
+        "flux-kontext",
+        "strength 0.6",
+        "seed 43",
+    ):
+        assert told in done.stdout
+    assert "pixel for pixel seed 42" in done.stdout
+    assert "cannot apply: strength" in done.stdout
+    sheet = opened((tmp_path / "sheet.png").read_bytes())
+    assert sheet.width > 5 * 320
+    assert 'src="sheet.png"' in (tmp_path / "report.html").read_text()
+
+
+def test_a_machine_is_calibrated_and_imitated(tmp_path: Path, device: str) -> None:
+    grid = ("--for", "runpod/flux-dev", "--sizes", "256x256,512x512", "--steps", "2,20", "--render-max-side", "512")
+    done = subprocess.run(
+        [sys.executable, "-m", "fauxvider", "calibrate", "--device", device, *grid, "--json", "--write", str(tmp_path)],
+        check=True, capture_output=True, text=True, timeout=120, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+    )  # fmt: skip
+    (one,) = json.loads(done.stdout)["models"]
+    assert [sample["rendered"] for sample in one["samples"]] == [[256, 256], [256, 256], [512, 512], [512, 512]]
+    assert median(abs(sample["fitted_ms"] / sample["measured_ms"] - 1) for sample in one["samples"]) < 0.3
+    assert f"fauxvider serve --contract {tmp_path / 'runpod.yaml'}" in done.stderr
+    with Cli("--contract", str(tmp_path / "runpod.yaml"), renderer="synthetic") as imitating:
+        run = imitating.client.finish(FLUX, num_inference_steps=20, width=512, height=512)
+        fitted = one["samples"][-1]["fitted_ms"]
+        assert run.last["executionTime"] == pytest.approx(
+            fitted, rel=0.01 + one["timing"]["IN_PROGRESS"]["spread"], abs=2
+        )
 
 
 def test_serving_from_the_command_line_and_replaying_without_torch(

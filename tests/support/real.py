@@ -78,12 +78,12 @@ class Site:
 class Cli:
     """`fauxvider serve` as a process; it looks like a world to a client."""
 
-    def __init__(self, *options: str, **environment: str) -> None:
+    def __init__(self, *options: str, renderer: str = "diffusers", **environment: str) -> None:
         command = [sys.executable, "-m", "fauxvider", "serve", "--json", "--port", "0", "--control-port", "0", *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **environment})
         assert self._process.stdout is not None
         self._places = json.loads(self._process.stdout.readline())
-        assert self._places["renderer"] == "diffusers"
+        assert self._places["renderer"] == renderer
         self.client = Client(self)  # type: ignore[arg-type]
 
     def base_url(self, provider: str) -> str:

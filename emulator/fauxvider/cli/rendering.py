@@ -56,6 +56,14 @@ MODEL_OPTIONS = (
 RENDER_OPTIONS = (
     RENDERER,
     *MODEL_OPTIONS,
+    click.option(
+        "--render-deadline",
+        type=click.FloatRange(0, min_open=True),
+        default=300.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="A run that takes longer is ended, with its worker.",
+    ),
     click.option("--warm", is_flag=True, help="Load the models before serving; else a model's first job waits for it."),
     click.option(
         "--render-cache",
@@ -79,6 +87,7 @@ class RenderOptions:
     dtype: str = "auto"
     render_max_side: int | None = None
     render_workers: int = 3
+    render_deadline: float = 300.0
     warm: bool = False
     render_cache: Path | None = None
     replay: bool = False
@@ -125,6 +134,7 @@ def open_renderer(options: RenderOptions) -> DiffusersRenderer | None:
             dtype=options.dtype,
             render_max_side=options.render_max_side,
             max_workers=options.render_workers,
+            deadline_s=options.render_deadline,
             results=options.render_cache,
             replay=options.replay,
         )

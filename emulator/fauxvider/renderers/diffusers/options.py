@@ -46,7 +46,7 @@ class Options:
     max_queue: int = 64  # jobs of one folder that are not over
     deadline_s: float = 300.0
     cancel_s: float = 30.0  # a cancelled job's worker that has not stopped by then is ended
-    start_timeout_s: float = 120.0
+    start_timeout_s: float = 600.0  # tens of gigabytes come from a disk
 
     def check(self) -> None:
         """Raise RenderError, in one line, for what can be seen to be wrong from here."""

@@ -29,16 +29,19 @@ class Results:
         self.folder = folder
 
     def claim(self, about: dict[str, Any]) -> None:
-        """Open the folder for keeping. Raises RenderError when it belongs to another model."""
+        """Open the folder for keeping. Raises RenderError when it is another model's, or cannot be written."""
         wanted = {"format": _FORMAT, **about}
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "about.json"
         if path.exists():
             found = self._about()
             if found != wanted:
                 raise RenderError(f"the pictures in {self.folder} were made with {found}, not {wanted}")
-        else:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._write(path, json.dumps(wanted, indent=1).encode())
+        except OSError as error:
+            raise RenderError(f"no pictures can be kept in {self.folder}: {error.strerror}") from error
 
     def check(self) -> None:
         """Open the folder for replay. Raises RenderError when there is nothing to replay."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fauxvider.errors import RenderError
 from fauxvider.renderers.diffusers.libraries import diffusers, tokenizers, torch, transformers
 from fauxvider.renderers.diffusers.weights import LATENT_SCALE, keep_pictures, listen_closely, mark_padding, paint
 
@@ -29,12 +30,21 @@ def ensure_built(cache: Path) -> Path:
     """Give the folder that holds the three tiny pipelines, building it when it is not there yet.
 
     Two processes may build at once: each works in a folder of its own and the first rename wins.
+    Raises RenderError when the cache cannot be written.
     """
     target = cache / f"tiny-{_recipe()}-diffusers-{diffusers.__version__}-transformers-{transformers.__version__}"
     if target.is_dir():
         return target
-    cache.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".building-", dir=cache))
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        _build_into(target)
+    except OSError as error:
+        raise RenderError(f"the tiny models cannot be built in {cache}: {error.strerror or error}") from error
+    return target
+
+
+def _build_into(target: Path) -> None:
+    work = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
     try:
         build(work)
         work.chmod(0o755)
@@ -44,7 +54,6 @@ def ensure_built(cache: Path) -> Path:
             raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return target
 
 
 def _recipe() -> str:
