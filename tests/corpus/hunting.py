@@ -1,0 +1,56 @@
+"""Letting the machine loose on a client of the corpus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from pytest_fauxvider.invariants import ViolationError
+from pytest_fauxvider.machine import ProviderMachine
+
+__all__ = ["Find", "hunt", "innocent"]
+
+STEPS = 25
+
+
+@dataclass(frozen=True)
+class Find:
+    """What a client was blamed for. `events`: the steps of the shortest run; `kind`: the invariant's name."""
+
+    kind: str
+    events: int
+    text: str
+
+
+def hunt(client: type[ProviderMachine], *, examples: int = 1_500) -> Find | None:
+    """Look for a defect until one is found; give it, as short as Hypothesis makes it."""
+    return _run(client, examples=examples, phases=(Phase.generate, Phase.shrink))
+
+
+def innocent(client: type[ProviderMachine], *, examples: int) -> Find | None:
+    """Let a careful client go through so many runs; give what it was blamed for, if anything."""
+    return _run(client, examples=examples, phases=(Phase.generate, Phase.shrink))
+
+
+def _run(client: type[ProviderMachine], *, examples: int, phases: tuple[Phase, ...]) -> Find | None:
+    last: list[ProviderMachine] = []
+
+    class Watched(client):  # type: ignore[misc, valid-type]
+        def __init__(self) -> None:
+            super().__init__()
+            last[:] = [self]
+
+    Watched.__name__ = Watched.__qualname__ = client.__name__
+    options: dict[str, Any] = {
+        "max_examples": examples, "stateful_step_count": STEPS, "deadline": None, "database": None, "phases": phases,
+        "derandomize": True, "report_multiple_bugs": False, "suppress_health_check": list(HealthCheck),
+    }  # fmt: skip
+    try:
+        run_state_machine_as_test(Watched, settings=settings(**options))
+    except Exception as error:
+        kind = error.name if isinstance(error, ViolationError) else type(error).__name__
+        return Find(kind, len(last[0].stage.steps), f"{kind}: {error}")
+    return None
