@@ -71,9 +71,18 @@ def drifts(path: Path = DATA) -> list[Drift]:
         renames = list(raw.get("renames", {}).items())
         places = raw.get("places") or [pointer for pointer, _ in [*edits, *renames]]
         made.append(
-            Drift(raw["name"], raw["kind"], raw["provider"], edits, renames, places, raw.get("readings", {}),
-                  raw.get("only", []), raw.get("limits", False))
-        )  # fmt: skip
+            Drift(
+                raw["name"],
+                raw["kind"],
+                raw["provider"],
+                edits,
+                renames,
+                places,
+                raw.get("readings", {}),
+                raw.get("only", []),
+                raw.get("limits", False),
+            )
+        )
     return made
 
 
@@ -125,8 +134,14 @@ def served(provider: str, path: Path | None) -> Iterator[Control]:
 
 def asked(file: ContractFile, drift: Drift, control: Control) -> list[Result]:
     """Verify what is served against the unchanged contract (whose readings the server need not know)."""
-    settings = Settings(control=_WithoutReadings(control), client=Client(timeout_s=20), readings=drift.readings,
-                        only=drift.only, limits=drift.limits, receiver_host="127.0.0.1")  # fmt: skip
+    settings = Settings(
+        control=_WithoutReadings(control),
+        client=Client(timeout_s=20),
+        readings=drift.readings,
+        only=drift.only,
+        limits=drift.limits,
+        receiver_host="127.0.0.1",
+    )
     return verify(file, settings, plan(file, settings))
 
 
@@ -181,7 +196,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="drifts whose name or kind holds this text")
     parser.add_argument("--quick", action="store_true", help="ask only the cases near each planted place")
     options = parser.parse_args()
-    chosen = [one for one in drifts() if options.provider in (None, one.provider) and options.only in f"{one.kind} {one.name}"]
+    chosen = [
+        one for one in drifts() if options.provider in (None, one.provider) and options.only in f"{one.kind} {one.name}"
+    ]
     caught = located = 0
     with tempfile.TemporaryDirectory() as folder:
         for drift in chosen:
@@ -201,8 +218,17 @@ def main() -> int:
 
 
 def _whole(drift: Drift) -> Drift:
-    return Drift(drift.name, drift.kind, drift.provider, drift.edits, drift.renames, drift.places, drift.readings, [],
-                 drift.limits)  # fmt: skip
+    return Drift(
+        drift.name,
+        drift.kind,
+        drift.provider,
+        drift.edits,
+        drift.renames,
+        drift.places,
+        drift.readings,
+        [],
+        drift.limits,
+    )
 
 
 if __name__ == "__main__":

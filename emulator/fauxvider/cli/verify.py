@@ -21,8 +21,9 @@ from fauxvider.toolkit.verify.client import Client
 from fauxvider.toolkit.verify.control import Control
 from fauxvider.toolkit.verify.propose import propose
 from fauxvider.toolkit.verify.report import FORMATS, Redactor, Report
+from fauxvider.toolkit.verify.run import Settings, estimate, plan
+from fauxvider.toolkit.verify.run import verify as run_cases
 from fauxvider.toolkit.verify.session import Purse
-from fauxvider.toolkit.verify.run import Settings, estimate, plan, verify as run_cases
 from fauxvider.values import decimal_text, parse_money, parse_span
 
 __all__ = ["verify"]
@@ -33,23 +34,77 @@ _BUDGET = "0.05"
 _OPTIONS = (
     click.option("--base-url", metavar="URL", default="", help="Where the provider's API answers."),
     click.option("--key-env", metavar="NAME", help="The environment variable that holds the API key."),
-    click.option("--budget", metavar="AMOUNT", help=f"Spend no more than this, in the contract's unit (default {_BUDGET}; with --control: no bound, as the money is play money)."),
-    click.option("--only", multiple=True, metavar="PATTERN", help="Ask these cases alone: patterns of their names or rules, such as '/callbacks*'."),
+    click.option(
+        "--budget",
+        metavar="AMOUNT",
+        help=f"Spend no more than this, in the contract's unit (default {_BUDGET}; no bound with --control).",
+    ),
+    click.option(
+        "--only",
+        multiple=True,
+        metavar="PATTERN",
+        help="Ask these cases alone: patterns of their names or rules, such as '/callbacks*'.",
+    ),
     click.option("--reading", "readings", multiple=True, metavar="NAME=CASE", help="Hold it against this reading."),
-    click.option("--control", metavar="URL", help="The control plane of the fauxvider behind it: worlds of one's own, clocks that move."),
-    click.option("--control-token-env", metavar="NAME", default="FAUXVIDER_CONTROL_TOKEN", show_default=True, help="The environment variable that holds the control token."),
-    click.option("--receiver-host", metavar="HOST", help="Receive callbacks at this address of this machine (default: 127.0.0.1 for a server on this machine)."),
-    click.option("--receiver-port", type=click.IntRange(0, 65535), default=0, help="The port of that receiver; 0 takes a free one."),
-    click.option("--limits", is_flag=True, help="Try the rate limits too: as many requests as they allow, and one more."),
-    click.option("--patience", default="2m", show_default=True, metavar="SPAN", help="Wait so long for a job that runs in real time."),
+    click.option(
+        "--control",
+        metavar="URL",
+        help="The control plane of the fauxvider behind it: worlds of one's own, clocks that move.",
+    ),
+    click.option(
+        "--control-token-env",
+        metavar="NAME",
+        default="FAUXVIDER_CONTROL_TOKEN",
+        show_default=True,
+        help="The environment variable that holds the control token.",
+    ),
+    click.option(
+        "--receiver-host",
+        metavar="HOST",
+        help="Receive callbacks at this address of this machine (default: 127.0.0.1 for a server on this machine).",
+    ),
+    click.option(
+        "--receiver-port",
+        type=click.IntRange(0, 65535),
+        default=0,
+        help="The port of that receiver; 0 takes a free one.",
+    ),
+    click.option(
+        "--limits", is_flag=True, help="Try the rate limits too: as many requests as they allow, and one more."
+    ),
+    click.option(
+        "--patience",
+        default="2m",
+        show_default=True,
+        metavar="SPAN",
+        help="Wait so long for a job that runs in real time.",
+    ),
     click.option("--timeout", default="30s", show_default=True, metavar="SPAN", help="Give each exchange so long."),
-    click.option("--report", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="The form of the report."),
-    click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the report there (default: print it)."),
-    click.option("--propose", "patched", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the contract there, changed so that what was seen holds."),
+    click.option(
+        "--report",
+        "form",
+        type=click.Choice(FORMATS),
+        default="text",
+        show_default=True,
+        help="The form of the report.",
+    ),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write the report there (default: print it).",
+    ),
+    click.option(
+        "--propose",
+        "patched",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write the contract there, changed so that what was seen holds.",
+    ),
     click.option("--date", metavar="YYYY-MM-DD", help="The date of what was seen (default: today)."),
     click.option("--list", "is_list", is_flag=True, help="List the cases and what they cost; ask nothing."),
     click.option("--yes", is_flag=True, help="Do not ask before money is spent."),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +131,9 @@ class VerifyOptions:
     yes: bool
 
 
-@click.command(epilog="Exit codes: 0 all passed; 1 something failed; 2 wrong usage; 4 nothing answers; 70 a fault of fauxvider.")
+@click.command(
+    epilog="Exit codes: 0 all passed; 1 something failed; 2 wrong usage; 4 nothing answers; 70 a fault of fauxvider."
+)
 @click.argument("provider")
 @with_options(_OPTIONS)
 def verify(provider: str, **given: Any) -> None:
@@ -97,8 +154,14 @@ def verify(provider: str, **given: Any) -> None:
     _agree(cost, file, settings, options)
     results = run_cases(file, settings, cases, told=_progress(len(cases)))
     token = os.environ.get(options.control_token_env, "") if options.control else ""
-    report = Report(file, settings.readings, options.base_url or options.control or "", results,
-                    redact=Redactor(key if options.key_env else "", token), spent=settings.purse.spent)  # fmt: skip
+    report = Report(
+        file,
+        settings.readings,
+        options.base_url or options.control or "",
+        results,
+        redact=Redactor(key if options.key_env else "", token),
+        spent=settings.purse.spent,
+    )
     _write(report, options)
     if options.patched is not None:
         _propose(file, settings, results, options)
@@ -120,10 +183,18 @@ def _settings(file: ContractFile, options: VerifyOptions, key: str) -> Settings:
     if options.control:
         control = Control(client, options.control, _secret(options.control_token_env, "the control token"))
     return Settings(
-        base_url=options.base_url, key=key, readings=_readings(file, options.readings), only=options.only,
-        purse=Purse(_budget(options)), control=control, limits=options.limits, receiver_host=_receiver_host(options),
-        receiver_port=options.receiver_port, patience_ms=parse_span(options.patience), client=client,
-    )  # fmt: skip
+        base_url=options.base_url,
+        key=key,
+        readings=_readings(file, options.readings),
+        only=options.only,
+        purse=Purse(_budget(options)),
+        control=control,
+        limits=options.limits,
+        receiver_host=_receiver_host(options),
+        receiver_port=options.receiver_port,
+        patience_ms=parse_span(options.patience),
+        client=client,
+    )
 
 
 def _readings(file: ContractFile, given: Sequence[str]) -> dict[str, str]:

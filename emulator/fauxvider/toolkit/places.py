@@ -44,8 +44,14 @@ def rule_at(file: ContractFile, readings: Mapping[str, str], pointer: str) -> Ru
         said = node.get("evidence") if isinstance(node, Mapping) else None
         if isinstance(said, str | list):
             found = evidences(said)
-            return Rule(pointer, file.file, line, pointer_text(parts[:end]), tuple(map(evidence_text, found)),
-                        tuple(_documents(contract, found)))  # fmt: skip
+            return Rule(
+                pointer,
+                file.file,
+                line,
+                pointer_text(parts[:end]),
+                tuple(map(evidence_text, found)),
+                tuple(_documents(contract, found)),
+            )
     return Rule(pointer, file.file, line, "", (), ())
 
 
@@ -54,7 +60,10 @@ def _documents(contract: Contract, said: tuple[Evidence, ...]) -> list[str]:
     for one in said:
         source = contract.sources.get(one.source)
         if source is not None and source.document:
-            found += [f"{source.document}:{low}" if low == high else f"{source.document}:{low}-{high}" for low, high in one.lines]
+            found += [
+                f"{source.document}:{low}" if low == high else f"{source.document}:{low}-{high}"
+                for low, high in one.lines
+            ]
     return found
 
 

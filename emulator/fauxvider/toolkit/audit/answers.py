@@ -48,7 +48,13 @@ class Answers:
         self._models = {model.key: model for model in self._contract.models.values()}
 
     def model_of(self, call: Call) -> Model | None:
-        names: dict[str, Any] = {"path": call.params, "body": call.body, "input": call.given, "query": call.query, "header": {}}
+        names: dict[str, Any] = {
+            "path": call.params,
+            "body": call.body,
+            "input": call.given,
+            "query": call.query,
+            "header": {},
+        }
         key = tuple(text_of(part(names)) for part in call.operation.model)
         return self._models.get(key) if key else None
 
@@ -125,8 +131,15 @@ class Answers:
             if one.rule == f"/lifecycle/states/{state.word}" and isinstance(one.observed, str):
                 word = one.observed  # a word that the contract does not have
         job = run.id or str(match.captured.get("job.id", ""))
-        return Shown(word, state.canonical if word == state.word else "", "", job, state.is_terminal and word == state.word,
-                     dict(match.captured), list(match.mismatches))  # fmt: skip
+        return Shown(
+            word,
+            state.canonical if word == state.word else "",
+            "",
+            job,
+            state.is_terminal and word == state.word,
+            dict(match.captured),
+            list(match.mismatches),
+        )
 
     def _refusal(self, answer: Answer, call: Call) -> Shown:
         """Find the cause whose face the answer has; without one, say which of that status comes nearest."""
@@ -142,7 +155,9 @@ class Answers:
                 nearest = found
         if nearest is not None:
             return Shown(cause="bad_request" if answer.status < 500 else "internal", mismatches=nearest.mismatches)
-        said = Mismatch("/errors", "status", "a status that the contract has an error for", str(answer.status), answer.status)
+        said = Mismatch(
+            "/errors", "status", "a status that the contract has an error for", str(answer.status), answer.status
+        )
         return Shown(cause="unavailable" if answer.status >= 500 else "bad_request", mismatches=[said])
 
     def _plain(self, answer: Answer, call: Call) -> Shown:
@@ -151,14 +166,26 @@ class Answers:
 
     def _open_scope(self, call: Call) -> dict[str, Any]:
         """Give the names of a request, and for what only the server knows: anything."""
-        issue = {name: ANY for name in ("path", "pointer", "field", "keyword", "limit", "low", "high", "value", "loc", "type")}
+        issue = dict.fromkeys(
+            ("path", "pointer", "field", "keyword", "limit", "low", "high", "value", "loc", "type"), ANY
+        )
         issue["text"] = Like("text")  # type: ignore[assignment]
         whole = Like("integer")
         return {
-            **self._session.scope(call), "issue": issue, "issues": Repeated(Anything()), "retry_after": whole, "size": whole,
-            "limit": {"count": whole, "remaining": whole, "reset": whole}, "cost": Like("number"), "scope": Like("text"),
-            "asset": Anything(), "secret": Anything(), "secrets": Repeated(Anything()), "job": Anything(), "counts": Anything(),
-        }  # fmt: skip
+            **self._session.scope(call),
+            "issue": issue,
+            "issues": Repeated(Anything()),
+            "retry_after": whole,
+            "size": whole,
+            "limit": {"count": whole, "remaining": whole, "reset": whole},
+            "cost": Like("number"),
+            "scope": Like("text"),
+            "asset": Anything(),
+            "secret": Anything(),
+            "secrets": Repeated(Anything()),
+            "job": Anything(),
+            "counts": Anything(),
+        }
 
 
 def _answer(exchange: Exchange) -> Answer:

@@ -62,7 +62,11 @@ class Audit:
 
 
 def audit(
-    recording: Recording, files: Mapping[str, ContractFile], *, bases: Mapping[str, str], readings: Mapping[str, Mapping[str, str]]
+    recording: Recording,
+    files: Mapping[str, ContractFile],
+    *,
+    bases: Mapping[str, str],
+    readings: Mapping[str, Mapping[str, str]],
 ) -> Audit:
     """Match exchanges to providers, write the journal, and hold every answer against its contract."""
     made, places = Audit(), Places(files, bases)
@@ -76,7 +80,9 @@ def audit(
             continue
         if placed.provider not in providers:
             file = made.used[placed.provider] = files[placed.provider]
-            providers[placed.provider] = _Provider(file, readings.get(placed.provider, {}), made, is_timed=recording.is_timed)
+            providers[placed.provider] = _Provider(
+                file, readings.get(placed.provider, {}), made, is_timed=recording.is_timed
+            )
         providers[placed.provider].take(exchange, placed)
     return made
 
@@ -99,15 +105,21 @@ class _Provider:
         self._salt = secrets.token_bytes(16)
         self._runs: dict[str, Run] = {}
         self._ended: dict[str, int] = {}
-        self._addresses: dict[str, tuple[str, str]] = {}  # path of a file -> job, address
+        self._addresses: dict[str, str] = {}  # path of a file -> job
 
     def take(self, exchange: Exchange, placed: Placed) -> None:
         self._learn_secrets(exchange)
         match = self._routers[placed.origin].match(exchange.method, placed.path)
         entry: dict[str, Any] = {
-            "at": exchange.at, "kind": "request", "provider": self._contract.provider, "method": exchange.method,
-            "path": placed.path, "status": exchange.status, "number": exchange.number, "key": self._key(exchange),
-        }  # fmt: skip
+            "at": exchange.at,
+            "kind": "request",
+            "provider": self._contract.provider,
+            "method": exchange.method,
+            "path": placed.path,
+            "status": exchange.status,
+            "number": exchange.number,
+            "key": self._key(exchange),
+        }
         if exchange.ended != exchange.at:
             entry["ended"] = exchange.ended
         if (match is None or not match.operations) and self._files.serves(placed.origin):
@@ -136,7 +148,9 @@ class _Provider:
                 made.add(value)
 
     def _key(self, exchange: Exchange) -> str:
-        value = next((found for one in self._contract.auth.accept if (found := exchange.header(one.header.lower()))), "")
+        value = next(
+            (found for one in self._contract.auth.accept if (found := exchange.header(one.header.lower()))), ""
+        )
         return self._print(value.rpartition(" ")[2].encode()) if value else ""
 
     def _print(self, data: bytes) -> str:
@@ -145,16 +159,30 @@ class _Provider:
     # --- what was asked
 
     def _forbid(self, exchange: Exchange, placed: Placed) -> None:
-        found = near_miss(self._file, self._readings, method=exchange.method, path=placed.path, body=exchange.body,
-                          origin=placed.origin)  # fmt: skip
+        found = near_miss(
+            self._file,
+            self._readings,
+            method=exchange.method,
+            path=placed.path,
+            body=exchange.body,
+            origin=placed.origin,
+        )
         if found:
-            self._made.forbidden.append(Forbidden(exchange.number, self._contract.provider, tuple(found), exchange.status))
+            self._made.forbidden.append(
+                Forbidden(exchange.number, self._contract.provider, tuple(found), exchange.status)
+            )
 
     def _operation(self, exchange: Exchange, placed: Placed, entry: dict[str, Any], match: Match) -> None:
         body = _body(exchange.body)
         operation = _fitting(match.operations, body)
-        call = Call(operation, exchange.method, params=dict(match.params), query=dict(parse_qsl(placed.query)),
-                    headers=dict(exchange.headers), body=body)  # fmt: skip
+        call = Call(
+            operation,
+            exchange.method,
+            params=dict(match.params),
+            query=dict(parse_qsl(placed.query)),
+            headers=dict(exchange.headers),
+            body=body,
+        )
         call.model = self._answers.model_of(call)
         call.given = at_pointer(body, operation.input) if operation.input else body
         entry |= {"operation": operation.name, "does": operation.kind}
@@ -174,8 +202,13 @@ class _Provider:
         return next((self._runs[value] for value in call.params.values() if value in self._runs), None)
 
     def _keep(self, exchange: Exchange, call: Call, run: Run | None, shown: Shown, entry: dict[str, Any]) -> None:
-        entry |= {"cause": shown.cause, "job": shown.job or (run.id if run else ""), "word": shown.word, "state": shown.state,
-                  "retry_after": _whole(exchange.answer_header("retry-after"))}  # fmt: skip
+        entry |= {
+            "cause": shown.cause,
+            "job": shown.job or (run.id if run else ""),
+            "word": shown.word,
+            "state": shown.state,
+            "retry_after": _whole(exchange.answer_header("retry-after")),
+        }
         self._made.violations += [Violation(exchange.number, self._contract.provider, one) for one in shown.mismatches]
         self._add(entry)
         if run is None or not entry["job"]:
@@ -186,19 +219,29 @@ class _Provider:
             self._accepted(exchange, call, run, entry)
         for name, address in shown.captured.items():
             if name.startswith("output.") and isinstance(address, str):
-                self._addresses[urlsplit(address).path] = (run.id, address)
+                self._addresses[urlsplit(address).path] = run.id
         if shown.is_over and run.id not in self._ended:
             self._over(exchange, run, shown)
 
     def _accepted(self, exchange: Exchange, call: Call, run: Run, entry: dict[str, Any]) -> None:
         callbacks = self._contract.callbacks
         address = at_pointer(call.body, callbacks.address) if callbacks else None
-        self._add({
-            "at": exchange.at, "kind": "accepted", "provider": self._contract.provider, "job": run.id,
-            "operation": call.operation.name, "model": run.model.name, "price": _money(run.price),
-            "intent": entry.get("intent", ""), "fingerprint": entry.get("fingerprint", ""), "key": entry.get("key", ""),
-            "address": address.partition("?")[0] if isinstance(address, str) else "", "number": exchange.number,
-        })  # fmt: skip
+        self._add(
+            {
+                "at": exchange.at,
+                "kind": "accepted",
+                "provider": self._contract.provider,
+                "job": run.id,
+                "operation": call.operation.name,
+                "model": run.model.name,
+                "price": _money(run.price),
+                "intent": entry.get("intent", ""),
+                "fingerprint": entry.get("fingerprint", ""),
+                "key": entry.get("key", ""),
+                "address": address.partition("?")[0] if isinstance(address, str) else "",
+                "number": exchange.number,
+            }
+        )
 
     def _over(self, exchange: Exchange, run: Run, shown: Shown) -> None:
         # When it ended nobody saw: by this answer at the latest.
@@ -207,13 +250,21 @@ class _Provider:
         self._add({**base, "kind": "ended", "state": shown.state, "word": shown.word})
         if shown.state in self._contract.account.charge:
             rule = f"/models/{run.model.name}/cost"
-            self._add({**base, "kind": "charged", "amount": _money(run.price), "unit": self._contract.account.unit, "rule": rule})
+            self._add(
+                {
+                    **base,
+                    "kind": "charged",
+                    "amount": _money(run.price),
+                    "unit": self._contract.account.unit,
+                    "rule": rule,
+                }
+            )
 
     # --- files
 
     def _file_request(self, exchange: Exchange, placed: Placed, entry: dict[str, Any]) -> None:
         full = urlsplit(exchange.url).path
-        job, address = self._addresses.get(full, ("", ""))
+        job = self._addresses.get(full, "")
         entry |= {"does": "file", "job": job, "leaks": "key" if entry["key"] else ""}
         if exchange.status >= 400:
             entry["cause"] = self._file_cause(exchange, placed, job)
@@ -222,15 +273,20 @@ class _Provider:
                 self._made.violations.append(Violation(exchange.number, self._contract.provider, wanted))
         elif self._is_timed and job and exchange.status == 200 and (death := self._death(placed, job, exchange)):
             url, over = death
-            said = Mismatch(f"/urls/{url}/lives", "status", "a refusal, as the address is dead", f"200, {over // 1000} s later")
+            said = Mismatch(
+                f"/urls/{url}/lives", "status", "a refusal, as the address is dead", f"200, {over // 1000} s later"
+            )
             self._made.violations.append(Violation(exchange.number, self._contract.provider, said))
         self._add(entry)
 
     def _file_cause(self, exchange: Exchange, placed: Placed, job: str) -> str:
         fitting = [cause for cause in _URL_CAUSES if self._answers.is_refusal(exchange, cause)]
         if self._is_timed and job and "url_expired" in fitting:
-            return "url_expired" if self._death(placed, job, exchange) else next(
-                (cause for cause in fitting if cause == "url_unknown"), fitting[0])  # fmt: skip
+            return (
+                "url_expired"
+                if self._death(placed, job, exchange)
+                else next((cause for cause in fitting if cause == "url_unknown"), fitting[0])
+            )
         return fitting[0] if fitting else ""
 
     def _death(self, placed: Placed, job: str, exchange: Exchange) -> tuple[str, int] | None:
@@ -264,5 +320,3 @@ def _whole(text: str | None) -> int | None:
 
 def _money(amount: Decimal | None) -> str:
     return format(amount.normalize(), "f") if amount is not None else "0"
-
-

@@ -12,7 +12,9 @@ from fauxvider.contract.parse import ContractFile
 __all__ = ["Placed", "Places"]
 
 # How an emulator lays providers out: /NAME/..., /NAME/~ORIGIN/..., /w/WORLD/NAME/...
-_LOCAL = re.compile(r"(?:/w/[A-Za-z0-9-]+)?/(?P<provider>[a-z][a-z0-9-]*)(?:/~(?P<origin>[A-Za-z0-9_-]+))?(?P<path>/.*)?")
+_LOCAL = re.compile(
+    r"(?:/w/[A-Za-z0-9-]+)?/(?P<provider>[a-z][a-z0-9-]*)(?:/~(?P<origin>[A-Za-z0-9_-]+))?(?P<path>/.*)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +58,6 @@ class Places:
             return None
         origins = self._files[found["provider"]].origin_urls
         origin = found["origin"] or next(iter(origins))
-        return Placed(found["provider"], origin, unquote(found["path"] or "/"), parts.query) if origin in origins else None
+        return (
+            Placed(found["provider"], origin, unquote(found["path"] or "/"), parts.query) if origin in origins else None
+        )

@@ -133,7 +133,9 @@ def _recording(path: Path, form: str, entries: Any, read: Any) -> Recording:
 
 
 def _said(problem: Exception) -> str:
-    return str(problem)[:200] if isinstance(problem, _WrongEntryError) else f"it cannot be read ({type(problem).__name__})"
+    return (
+        str(problem)[:200] if isinstance(problem, _WrongEntryError) else f"it cannot be read ({type(problem).__name__})"
+    )
 
 
 class _WrongEntryError(Exception):
@@ -165,18 +167,24 @@ def _of_har(entry: Any, number: int) -> tuple[int | None, Exchange]:
     began = at if at is not None else number * 1000
     status = response.get("status")
     return at, Exchange(
-        number=number, at=began, ended=began + span, method=_text(request, "method").upper(), url=_text(request, "url"),
-        headers=tuple(_har_headers(request)), body=_har_body(request),
+        number=number,
+        at=began,
+        ended=began + span,
+        method=_text(request, "method").upper(),
+        url=_text(request, "url"),
+        headers=tuple(_har_headers(request)),
+        body=_har_body(request),
         status=status if type(status) is int and 100 <= status < 600 else 0,
-        answer_headers=tuple(_har_headers(response)), answer=_har_content(response),
-    )  # fmt: skip
+        answer_headers=tuple(_har_headers(response)),
+        answer=_har_content(response),
+    )
 
 
 def _moment(text: Any) -> int | None:
     if not isinstance(text, str) or not text:
         return None
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise _WrongEntryError(f"startedDateTime {text[:40]!r} is no moment") from None
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
@@ -219,11 +227,17 @@ def _of_cassette(entry: Any, number: int) -> tuple[int | None, Exchange]:
     began = at if at is not None else number * 1000
     body = response.get("body")
     return at, Exchange(
-        number=number, at=began, ended=began, method=_text(request, "method").upper(), url=_text(request, "uri"),
-        headers=tuple(_listed_headers(request)), body=_bytes(request.get("body")),
-        status=code if type(code) is int and 100 <= code < 600 else 0, answer_headers=headers,
+        number=number,
+        at=began,
+        ended=began,
+        method=_text(request, "method").upper(),
+        url=_text(request, "uri"),
+        headers=tuple(_listed_headers(request)),
+        body=_bytes(request.get("body")),
+        status=code if type(code) is int and 100 <= code < 600 else 0,
+        answer_headers=headers,
         answer=_bytes(body.get("string") if isinstance(body, Mapping) else body),
-    )  # fmt: skip
+    )
 
 
 def _listed_headers(part: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

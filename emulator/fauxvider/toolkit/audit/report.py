@@ -1,4 +1,4 @@
-"""What an audit found, as text or JSON: answers that break the contract, requests that it forbids, the verdict, the bill."""
+"""What an audit found, as text or JSON: broken answers, forbidden requests, the verdict, the bill."""
 
 from __future__ import annotations
 
@@ -17,9 +17,22 @@ from fauxvider.values import decimal_text
 __all__ = ["AuditReport"]
 
 # Rules about callbacks and notes find nothing in a recording of requests; those about time need moments.
-_TIMED = frozenset({"hammered", "no-backoff", "ignored-retry-after", "gave-up-early", "waited-for-ever", "polled-denied-job",
-                    "stopped-at-unknown-word", "never-downloaded", "paid-never-fetched", "came-after-retention",
-                    "used-expired-url", "download-not-retried", "polled-finished-job"}) - {"polled-finished-job"}  # fmt: skip
+_TIMED = frozenset(
+    [
+        "hammered",
+        "no-backoff",
+        "ignored-retry-after",
+        "gave-up-early",
+        "waited-for-ever",
+        "polled-denied-job",
+        "stopped-at-unknown-word",
+        "never-downloaded",
+        "paid-never-fetched",
+        "came-after-retention",
+        "used-expired-url",
+        "download-not-retried",
+    ]
+)
 _OWN = frozenset({"forbidden-request"})  # told in the contract's own terms instead
 
 
@@ -48,18 +61,24 @@ class AuditReport:
     def summary(self) -> str:
         made, total = self._made, len(self._recording.exchanges)
         matched = sum(1 for one in made.entries if one["kind"] == "request")
-        parts = [f"{self._recording.name} ({self._recording.form}): {matched} of {total} exchanges belong to "
-                 f"{', '.join(made.used) or 'no provider that is known'}"]  # fmt: skip
-        parts += [f"{len(made.violations)} answers break the contract", f"{len(made.forbidden)} requests are forbidden by it",
-                  f"{len(self.verdict.findings)} faults of the client", f"{len(self.ledger.doubled)} intents paid twice"]  # fmt: skip
+        whose = ", ".join(made.used) or "no provider that is known"
+        parts = [
+            f"{self._recording.name} ({self._recording.form}): {matched} of {total} exchanges belong to {whose}",
+            f"{len(made.violations)} answers break the contract",
+            f"{len(made.forbidden)} requests are forbidden by it",
+            f"{len(self.verdict.findings)} faults of the client",
+            f"{len(self.ledger.doubled)} intents paid twice",
+        ]
         return "; ".join(parts)
 
     def _violation_lines(self) -> list[str]:
         lines = []
         for one in self._made.violations:
             rule = self._rule(one)
-            lines.append(f"VIOLATION  entry {one.number}, {one.mismatch.place}: "
-                         f"{self._redact(one.mismatch.wanted)} was wanted, {self._redact(one.mismatch.got)} came")  # fmt: skip
+            lines.append(
+                f"VIOLATION  entry {one.number}, {one.mismatch.place}: "
+                f"{self._redact(one.mismatch.wanted)} was wanted, {self._redact(one.mismatch.got)} came"
+            )
             lines.append(f"  rule {rule.text}")
         return lines
 
@@ -67,8 +86,11 @@ class AuditReport:
         return rule_at(self._made.used[one.provider], self._readings.get(one.provider, {}), one.mismatch.rule)
 
     def _forbidden_lines(self) -> list[str]:
-        return [f"FORBIDDEN  entry {one.number} (answered {one.status or 'not at all'}): {self._redact(miss.text)}"
-                for one in self._made.forbidden for miss in one.misses]  # fmt: skip
+        return [
+            f"FORBIDDEN  entry {one.number} (answered {one.status or 'not at all'}): {self._redact(miss.text)}"
+            for one in self._made.forbidden
+            for miss in one.misses
+        ]
 
     def _verdict_lines(self) -> list[str]:
         lines = []
@@ -87,7 +109,9 @@ class AuditReport:
         if not self._recording.is_timed and self._recording.exchanges:
             lines.append("note: the entries do not say when they happened, so rules about time were not judged")
         if self._made.strangers:
-            hosts = ", ".join(f"{self._redact(host)} ({count})" for host, count in sorted(self._made.strangers.items())[:10])
+            hosts = ", ".join(
+                f"{self._redact(host)} ({count})" for host, count in sorted(self._made.strangers.items())[:10]
+            )
             lines.append(f"note: passed over, as no contract has these hosts: {hosts}")
         return lines
 
@@ -102,25 +126,51 @@ class AuditReport:
             "exchanges": {"all": len(self._recording.exchanges), "passed_over": sum(made.strangers.values())},
             "clean": self.is_clean,
             "violations": [
-                {"entry": one.number, "provider": one.provider, "rule": one.mismatch.rule, "line": self._rule(one).line,
-                 "evidence": list(self._rule(one).evidence), "at": one.mismatch.place,
-                 "wanted": self._redact(one.mismatch.wanted), "got": self._redact(one.mismatch.got)}
+                {
+                    "entry": one.number,
+                    "provider": one.provider,
+                    "rule": one.mismatch.rule,
+                    "line": self._rule(one).line,
+                    "evidence": list(self._rule(one).evidence),
+                    "at": one.mismatch.place,
+                    "wanted": self._redact(one.mismatch.wanted),
+                    "got": self._redact(one.mismatch.got),
+                }
                 for one in made.violations
             ],
             "forbidden": [
-                {"entry": one.number, "provider": one.provider, "status": one.status, "rule": miss.rule,
-                 "text": self._redact(miss.text)}
-                for one in made.forbidden for miss in one.misses
+                {
+                    "entry": one.number,
+                    "provider": one.provider,
+                    "status": one.status,
+                    "rule": miss.rule,
+                    "text": self._redact(miss.text),
+                }
+                for one in made.forbidden
+                for miss in one.misses
             ],
             "verdict": [
-                {"rule": one.rule, "severity": one.severity, "job": one.job or None, "harm": one.harm, "fix": one.fix,
-                 "evidence": [{"at": at, "what": self._redact(what)} for at, what in one.evidence]}
+                {
+                    "rule": one.rule,
+                    "severity": one.severity,
+                    "job": one.job or None,
+                    "harm": one.harm,
+                    "fix": one.fix,
+                    "evidence": [{"at": at, "what": self._redact(what)} for at, what in one.evidence],
+                }
                 for one in self.verdict.findings
             ],
-            "paid_twice": [{"provider": one.provider, "extra": decimal_text(one.extra), "unit": one.unit,
-                            "text": self._redact(one.sentence)} for one in self.ledger.doubled],
+            "paid_twice": [
+                {
+                    "provider": one.provider,
+                    "extra": decimal_text(one.extra),
+                    "unit": one.unit,
+                    "text": self._redact(one.sentence),
+                }
+                for one in self.ledger.doubled
+            ],
             "bill": {unit: decimal_text(total) for unit, total in self.ledger.totals.items()},
-        }  # fmt: skip
+        }
 
     def json(self) -> str:
         return json.dumps(self.tree(), indent=2, ensure_ascii=False)

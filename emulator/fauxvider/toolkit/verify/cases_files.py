@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from fauxvider.contract.model import Url
@@ -27,14 +28,18 @@ def file_cases(session: Session) -> Iterator[Case]:
     if url is None or found is None:
         return
     operation, model = found
-    about = {"operation": operation.name, "model": model}
+    about: dict[str, Any] = {"operation": operation.name, "model": model}
     price = session.price_of(start(session, operation, model)[0])
     rule = f"/urls/{url.name}"
     if url.lives is not None:
-        yield Case("a picture's address dies when it must", f"{rule}/lives", partial(_life, **about), ("control",), price)
+        yield Case(
+            "a picture's address dies when it must", f"{rule}/lives", partial(_life, **about), ("control",), price
+        )
     yield Case("a picture's address that was changed", f"{rule}/signer", partial(_forged, **about), (), price)
     if url.signer == "sigv4":
-        yield Case("a picture's address without its signature", f"{rule}/signer", partial(_unsigned, **about), (), price)
+        yield Case(
+            "a picture's address without its signature", f"{rule}/signer", partial(_unsigned, **about), (), price
+        )
     yield Case("a picture's address with another method", f"{rule}/errors", partial(_method, **about), (), price)
 
 
@@ -43,8 +48,11 @@ def _output_url(session: Session) -> Url | None:
 
 
 def _addresses(run: Run) -> list[tuple[int, str]]:
-    return [(int(name.partition(".")[2]), str(value)) for name, value in sorted(run.captured.items())
-            if name.startswith("output.")]  # fmt: skip
+    return [
+        (int(name.partition(".")[2]), str(value))
+        for name, value in sorted(run.captured.items())
+        if name.startswith("output.")
+    ]
 
 
 def check_pictures(session: Session, run: Run) -> None:
@@ -57,7 +65,9 @@ def check_pictures(session: Session, run: Run) -> None:
         check_query(session, url, address)
         answer = _get(session, address)
         if answer.status != 200 or answer.problem:
-            session.fail(f"/urls/{url.name}", "status", "200", f"{answer.status} {answer.problem}".strip(), answer.status)
+            session.fail(
+                f"/urls/{url.name}", "status", "200", f"{answer.status} {answer.problem}".strip(), answer.status
+            )
             continue
         wanted = MEDIA_TYPES[run.shape.format]
         if (answer.header("content-type") or "").partition(";")[0] != wanted:
@@ -95,9 +105,13 @@ def check_query(session: Session, url: Url, address: str) -> None:
     for index, name in ((2, "region"), (3, "service")):
         value = getattr(rules, name)
         if len(scope) != 5 or scope[index] != value:
-            session.fail(f"{at}/sigv4/{name}", "query X-Amz-Credential", value, scope[index] if len(scope) == 5 else "none")
+            session.fail(
+                f"{at}/sigv4/{name}", "query X-Amz-Credential", value, scope[index] if len(scope) == 5 else "none"
+            )
     if len(given.get("X-Amz-Signature", "")) != 64:
-        session.fail(f"{at}/signer", "query X-Amz-Signature", "64 hexadecimal digits", given.get("X-Amz-Signature", "none"))
+        session.fail(
+            f"{at}/signer", "query X-Amz-Signature", "64 hexadecimal digits", given.get("X-Amz-Signature", "none")
+        )
 
 
 def _finished(session: Session, operation: str, model: str) -> tuple[Run, Watch, Url, str]:
@@ -169,7 +183,9 @@ def _forged(session: Session, operation: str, model: str) -> None:
     run, _, url, address = _finished(session, operation, model)
     if url.signer == "sigv4":
         parts = urlsplit(address)
-        query = [(name, f"{'0' * 63}1" if name == "X-Amz-Signature" else value) for name, value in parse_qsl(parts.query)]
+        query = [
+            (name, f"{'0' * 63}1" if name == "X-Amz-Signature" else value) for name, value in parse_qsl(parts.query)
+        ]
         _refused(session, url, urlunsplit(parts._replace(query=urlencode(query))), "url_forged")
         return
     if url.signer != "opaque":

@@ -20,16 +20,28 @@ __all__ = ["CAUSES", "any_call", "request_cases"]
 _NOWHERE = "no-such-thing-0"
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _MAX_BODY = 32 * 1024 * 1024
-CAUSES = {"required": "param_missing", "type": "param_type", "enum": "param_enum", "additionalProperties": "param_unknown",
-          "minimum": "param_range", "maximum": "param_range", "multipleOf": "param_range", "minLength": "param_range",
-          "maxLength": "param_range", "minItems": "param_range", "maxItems": "param_range"}  # fmt: skip
+CAUSES = {
+    "required": "param_missing",
+    "type": "param_type",
+    "enum": "param_enum",
+    "additionalProperties": "param_unknown",
+    "minimum": "param_range",
+    "maximum": "param_range",
+    "multipleOf": "param_range",
+    "minLength": "param_range",
+    "maxLength": "param_range",
+    "minItems": "param_range",
+    "maxItems": "param_range",
+}
 
 
 def request_cases(session: Session) -> Iterator[Case]:
     contract = session.contract
     for operation in contract.operations.values():
         if "auth" in operation.checks:
-            yield Case(f"{operation.name} without a key", _face(session, "auth_missing"), partial(_no_key, operation=operation))
+            yield Case(
+                f"{operation.name} without a key", _face(session, "auth_missing"), partial(_no_key, operation=operation)
+            )
             if _models(session, operation):
                 yield from _keys(session, operation)
     yield Case("a path that does not exist", _face(session, "path_unknown"), _no_path)
@@ -38,11 +50,17 @@ def request_cases(session: Session) -> Iterator[Case]:
         if operation.model:
             yield from _model_cases(session, operation)
         if operation.body == "json" and not operation.body_optional:
-            yield Case(f"{operation.name} with a body that is not JSON", _face(session, "body_malformed"),
-                       partial(_malformed, operation=operation))  # fmt: skip
+            yield Case(
+                f"{operation.name} with a body that is not JSON",
+                _face(session, "body_malformed"),
+                partial(_malformed, operation=operation),
+            )
         if operation.kind == "submit":
-            yield Case(f"{operation.name} with a body that is too large", _face(session, "body_too_large"),
-                       partial(_too_large, operation=operation))  # fmt: skip
+            yield Case(
+                f"{operation.name} with a body that is too large",
+                _face(session, "body_too_large"),
+                partial(_too_large, operation=operation),
+            )
             yield from _parameter_cases(session, operation)
 
 
@@ -55,7 +73,7 @@ def _models(session: Session, operation: Operation) -> list[Model]:
 
 
 def any_call(session: Session, operation: Operation) -> Call:
-    """Give a request for an operation that gets past the checks before its body: a model that exists, an id that does not."""
+    """Give a request that gets past the checks before its body: a model that exists, an id that does not."""
     models = _models(session, operation)
     if operation.model and not models:
         raise NotAskedError("no model of the contract is served by this operation")
@@ -84,20 +102,36 @@ def _no_key(session: Session, operation: Operation) -> None:
 def _keys(session: Session, operation: Operation) -> Iterator[Case]:
     states = {"auth_deleted": "deleted", "auth_inactive": "inactive"}
     for cause, state in states.items():
-        yield Case(f"{operation.name} with a key that is {state}", _face(session, cause),
-                   partial(_with_key, operation=operation, cause=cause), ("control",),
-                   world={"keys": [{"key": "key-of-verify", "state": state}]})  # fmt: skip
-    yield Case(f"{operation.name} with an unknown key", _face(session, "auth_unknown"),
-               partial(_with_key, operation=operation, cause="auth_unknown"), ("control",),
-               world={"keys": [{"key": "another-key"}]})  # fmt: skip
+        yield Case(
+            f"{operation.name} with a key that is {state}",
+            _face(session, cause),
+            partial(_with_key, operation=operation, cause=cause),
+            ("control",),
+            world={"keys": [{"key": "key-of-verify", "state": state}]},
+        )
+    yield Case(
+        f"{operation.name} with an unknown key",
+        _face(session, "auth_unknown"),
+        partial(_with_key, operation=operation, cause="auth_unknown"),
+        ("control",),
+        world={"keys": [{"key": "another-key"}]},
+    )
     if operation.scope:
-        yield Case(f"{operation.name} with a key without the scope", _face(session, "scope_missing"),
-                   partial(_with_key, operation=operation, cause="scope_missing"), ("control",),
-                   world={"keys": [{"key": "key-of-verify", "scopes": []}]})  # fmt: skip
+        yield Case(
+            f"{operation.name} with a key without the scope",
+            _face(session, "scope_missing"),
+            partial(_with_key, operation=operation, cause="scope_missing"),
+            ("control",),
+            world={"keys": [{"key": "key-of-verify", "scopes": []}]},
+        )
     if operation.kind == "submit" and session.contract.account.funds != "off":
-        yield Case(f"{operation.name} with an empty account", _face(session, "funds"),
-                   partial(_no_funds, operation=operation), ("control",),
-                   world={"balances": {session.contract.provider: "0"}})  # fmt: skip
+        yield Case(
+            f"{operation.name} with an empty account",
+            _face(session, "funds"),
+            partial(_no_funds, operation=operation),
+            ("control",),
+            world={"balances": {session.contract.provider: "0"}},
+        )
 
 
 def _with_key(session: Session, operation: Operation, cause: str) -> None:
@@ -115,7 +149,9 @@ def _no_funds(session: Session, operation: Operation) -> None:
 
 def _no_path(session: Session) -> None:
     first = next(iter(session.contract.operations.values()))
-    answer = session.client.send("GET", f"{session.base_url}/{_NOWHERE}/{_NOWHERE}", headers=session.key_header(session.key))
+    answer = session.client.send(
+        "GET", f"{session.base_url}/{_NOWHERE}/{_NOWHERE}", headers=session.key_header(session.key)
+    )
     wanted = session.error("path_unknown", session.scope(Call(first, "GET")))
     session.note(session.compare(answer, wanted))
 
@@ -123,7 +159,9 @@ def _no_path(session: Session) -> None:
 def _no_method(session: Session) -> None:
     operation = next(one for one in session.contract.operations.values() if one.kind == "submit")
     call = any_call(session, operation)
-    used = {one for other in session.contract.operations.values() if other.path == operation.path for one in other.methods}
+    used = {
+        one for other in session.contract.operations.values() if other.path == operation.path for one in other.methods
+    }
     call.method = next(one for one in ("PUT", "PATCH", "DELETE") if one not in used)
     call.body = None
     session.expect_error(call, "method_unknown")
@@ -133,15 +171,24 @@ def _no_method(session: Session) -> None:
 
 
 def _model_cases(session: Session, operation: Operation) -> Iterator[Case]:
-    yield Case(f"{operation.name} of a model that does not exist", _face(session, "model_unknown"),
-               partial(_no_model, operation=operation, is_type=False))  # fmt: skip
+    yield Case(
+        f"{operation.name} of a model that does not exist",
+        _face(session, "model_unknown"),
+        partial(_no_model, operation=operation, is_type=False),
+    )
     if len(operation.model) > 1:
-        yield Case(f"{operation.name} of a type that does not exist", _face(session, "type_unknown"),
-                   partial(_no_model, operation=operation, is_type=True))  # fmt: skip
+        yield Case(
+            f"{operation.name} of a type that does not exist",
+            _face(session, "type_unknown"),
+            partial(_no_model, operation=operation, is_type=True),
+        )
     for model in session.contract.models.values():
         if not model.active and session.samples.takes(operation, model):
-            yield Case(f"{operation.name} of {model.name}, which is switched off", f"/models/{model.name}/status",
-                       partial(_disabled, operation=operation, model=model))  # fmt: skip
+            yield Case(
+                f"{operation.name} of {model.name}, which is switched off",
+                f"/models/{model.name}/status",
+                partial(_disabled, operation=operation, model=model),
+            )
 
 
 def _no_model(session: Session, operation: Operation, *, is_type: bool) -> None:
@@ -149,10 +196,12 @@ def _no_model(session: Session, operation: Operation, *, is_type: bool) -> None:
     model = call.model
     if model is None:
         raise NotAskedError("no model of the contract is served by this operation")
-    unknown = type(model)(**{
-        **{name: getattr(model, name) for name in model.__slots__},
-        "key": (_NOWHERE, *model.key[1:]) if is_type else (*model.key[:-1], _NOWHERE),
-    })  # fmt: skip
+    unknown = type(model)(
+        **{
+            **{name: getattr(model, name) for name in model.__slots__},
+            "key": (_NOWHERE, *model.key[1:]) if is_type else (*model.key[:-1], _NOWHERE),
+        }
+    )
     bad = session.samples.call(operation, unknown, call.given)
     for name, value in call.params.items():
         bad.params.setdefault(name, value)
@@ -184,7 +233,9 @@ def _too_large(session: Session, operation: Operation) -> None:
     call = any_call(session, operation)
     call.data = b'{"a": "' + b"x" * operation.max_body + b'"}'
     scope = session.scope(call)
-    scope.update({"body": None, "input": None, "param": None, "limit": {"count": operation.max_body}, "size": len(call.data)})
+    scope.update(
+        {"body": None, "input": None, "param": None, "limit": {"count": operation.max_body}, "size": len(call.data)}
+    )
     answer = session.send(call)
     if not answer.status:
         session.fail(_face(session, "body_too_large"), "answer", "a refusal", answer.problem or "nothing")
@@ -205,8 +256,11 @@ def _parameter_cases(session: Session, operation: Operation) -> Iterator[Case]:
             continue
         for variant in variants:
             _, _, what = variant.rule.partition("/input/")
-            yield Case(f"{operation.name} of {model.name}: {what.removeprefix('properties/')}", variant.rule,
-                       partial(_broken, operation=operation, model=model, variant=variant))  # fmt: skip
+            yield Case(
+                f"{operation.name} of {model.name}: {what.removeprefix('properties/')}",
+                variant.rule,
+                partial(_broken, operation=operation, model=model, variant=variant),
+            )
 
 
 def _broken(session: Session, operation: Operation, model: Model, variant: Variant) -> None:
@@ -224,7 +278,6 @@ def _broken(session: Session, operation: Operation, model: Model, variant: Varia
         return
     found.mismatches = [_of_bound(one, variant) for one in found.mismatches]
     session.note(found)
-
 
 
 def _of_bound(one: Mismatch, variant: Variant) -> Mismatch:

@@ -20,14 +20,21 @@ _KINDS = ("secret_read", "secret_list", "secret_update", "secret_delete")
 
 def secret_cases(session: Session) -> Iterator[Case]:
     for operation in session.model_operations("secret_create"):
-        # A secret that is made on a real account stays there, and may begin to sign: only worlds of one's own are asked.
+        # A secret that is made on a real account stays there, and may begin to sign.
         yield Case(f"{operation.name}: a secret is made", f"/operations/{operation.name}", _made, ("control",))
     for operation in session.model_operations(*_KINDS):
-        yield Case(f"{operation.name} of a secret", f"/operations/{operation.name}",
-                   partial(_asked, operation=operation), ("control",))  # fmt: skip
+        yield Case(
+            f"{operation.name} of a secret",
+            f"/operations/{operation.name}",
+            partial(_asked, operation=operation),
+            ("control",),
+        )
         if operation.kind != "secret_list":
-            yield Case(f"{operation.name} of a secret that does not exist", f"/operations/{operation.name}/answers/missing",
-                       partial(_missing, operation=operation))  # fmt: skip
+            yield Case(
+                f"{operation.name} of a secret that does not exist",
+                f"/operations/{operation.name}/answers/missing",
+                partial(_missing, operation=operation),
+            )
 
 
 def _scope(session: Session, call: Call, known: dict[str, Any]) -> dict[str, Any]:
@@ -36,13 +43,19 @@ def _scope(session: Session, call: Call, known: dict[str, Any]) -> dict[str, Any
         raise NotAskedError("the contract has no secrets")
     value = Like("text", id_pattern(rules.value), "a secret", "/secrets/value", capture="secret.value")
     secret = {
-        "id": known.get("secret.id") or Like("text", id_pattern(session.contract.ids[rules.id].tokens), "an id",
-                                             f"/ids/{rules.id}", capture="secret.id"),
+        "id": known.get("secret.id")
+        or Like(
+            "text", id_pattern(session.contract.ids[rules.id].tokens), "an id", f"/ids/{rules.id}", capture="secret.id"
+        ),
         "value": Exactly(known["secret.value"], "/secrets/value") if "secret.value" in known else value,
         "prefix": Exactly(str(known["secret.value"])[:10]) if "secret.value" in known else Like("text"),
         "current": Exactly(rules.first_is_current, "/secrets/first_is_current"),
-        "label": Like("text"), "disabled": None, "created": MOMENT, "updated": MOMENT, "last_used": Maybe(MOMENT),
-    }  # fmt: skip
+        "label": Like("text"),
+        "disabled": None,
+        "created": MOMENT,
+        "updated": MOMENT,
+        "last_used": Maybe(MOMENT),
+    }
     return {**session.scope(call), "secret": secret, "secrets": [secret]}
 
 
@@ -91,5 +104,3 @@ def _missing(session: Session, operation: Operation) -> None:
         session.expect(call, "missing")
     else:
         session.expect_error(call, "secret_unknown")
-
-

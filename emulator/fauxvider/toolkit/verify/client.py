@@ -139,10 +139,9 @@ class _Exchange:
             data = self._h11.send(h11.Request(method=method, target=place.target, headers=lines)) or b""
             data += self._h11.send(h11.Data(data=body)) or b""
             self._h11.send(h11.EndOfMessage())
-        except h11.LocalProtocolError as problem:
-            raise UsageError(f"this cannot be sent: {problem}") from None
-        problem = self._write(data)
-        return self._read(problem)
+        except h11.LocalProtocolError as wrong:
+            raise UsageError(f"this cannot be sent: {wrong}") from None
+        return self._read(self._write(data))
 
     def _write(self, data: bytes) -> str:
         """Send; a server that refuses early stops reading, and its answer still counts."""
@@ -176,7 +175,9 @@ class _Exchange:
                 return True
             if isinstance(event, h11.Response):
                 self._status = event.status_code
-                self._headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers)
+                self._headers = tuple(
+                    (name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers
+                )
             elif isinstance(event, h11.Data):
                 self._body += event.data
                 if len(self._body) > self._max_body:

@@ -61,18 +61,18 @@ class Editor:
 
     def put_key(self, pointer: str, value: Any) -> bool:
         """Set a key, whether it is there or not; a new one rewrites the mapping that holds it."""
-        *above, name = pointer_parts(pointer)
-        holder = self.at(pointer_text(above))
+        above, name = _halves(pointer)
+        holder = self.at(above)
         if not isinstance(holder, Map):
             return False
-        return self.put(pointer, value) if name in holder else self.put(pointer_text(above), {**holder, name: value})
+        return self.put(pointer, value) if name in holder else self.put(above, {**holder, name: value})
 
     def drop_key(self, pointer: str) -> bool:
-        *above, name = pointer_parts(pointer)
-        holder = self.at(pointer_text(above))
+        above, name = _halves(pointer)
+        holder = self.at(above)
         if not isinstance(holder, Map) or name not in holder:
             return False
-        return self.put(pointer_text(above), {key: value for key, value in holder.items() if key != name})
+        return self.put(above, {key: value for key, value in holder.items() if key != name})
 
     def _replace(self, pointer: str, text: str, *, of_key: bool) -> bool:
         place = place_of(self.tree, pointer, file=self._file.file, of_key=of_key)
@@ -93,7 +93,7 @@ class Editor:
                 return
             line, column, *_ = next(iter(holder.marks.values()))
             start = self._starts[line - 1] + column - 1
-            is_flow = self._text[: start].rstrip().endswith("{")
+            is_flow = self._text[:start].rstrip().endswith("{")
             gap = ", " if is_flow else "\n" + " " * (column - 1)
             self._changes[start, start] = f"{name}: {entry}{gap}"
 
@@ -107,6 +107,12 @@ class Editor:
             out += [self._text[at:start], new]
             at = end
         return "".join([*out, self._text[at:]])
+
+
+def _halves(pointer: str) -> tuple[str, str]:
+    """Split a pointer into that of the holder, and the name in it."""
+    parts = pointer_parts(pointer)
+    return pointer_text(parts[:-1]), parts[-1]
 
 
 def _line_starts(text: str) -> list[int]:
@@ -123,19 +129,18 @@ def _spans(text: str) -> dict[int, int]:
     open_at: list[int] = []
     end = 0
     for event in yaml.parse(text, Loader=_LOADER):
+        first, last = event.start_mark, event.end_mark
+        if first is None or last is None:
+            continue
         if isinstance(event, yaml.ScalarEvent):
-            end = _trimmed(text, event.start_mark.index, event.end_mark.index)
-            spans[event.start_mark.index] = end
+            end = first.index + len(text[first.index : last.index].rstrip())
+            spans[first.index] = end
         elif isinstance(event, yaml.CollectionStartEvent):
-            open_at.append(event.start_mark.index)
-            end = event.end_mark.index
+            open_at.append(first.index)
+            end = last.index
         elif isinstance(event, yaml.CollectionEndEvent):
-            closes = text[event.start_mark.index : event.end_mark.index] in ("}", "]")
-            end = event.end_mark.index if closes else end
+            is_flow = text[first.index : last.index] in ("}", "]")
+            end = last.index if is_flow else end
             start = open_at.pop()
             spans[start] = max(end, spans.get(start, 0))
     return spans
-
-
-def _trimmed(text: str, start: int, end: int) -> int:
-    return start + len(text[start:end].rstrip())

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from fauxvider.clock import monotonic_ms
-from fauxvider.contract.model import Operation, Phase, State
+from fauxvider.contract.model import Operation, Phase, Span, State
 from fauxvider.engine.facts import Shape
 from fauxvider.engine.plan import bounds_of
 from fauxvider.toolkit.verify.names import Run
 from fauxvider.toolkit.verify.samples import Call, NotAskedError
 from fauxvider.toolkit.verify.session import Session
 
-__all__ = ["Watch", "job_call", "phases_of", "read_operation", "start", "submissions"]
+__all__ = ["Watch", "begin", "job_call", "phases_of", "read_operation", "start", "submissions"]
 
 _NOTHING = Shape(0, 0, 0, "png")
 _POLL_S = 0.5
@@ -43,7 +44,7 @@ def phases_of(session: Session, run: Run) -> list[Stage]:
     return stages
 
 
-def _law(run: Run, phase: Phase):  # type: ignore[no-untyped-def]
+def _law(run: Run, phase: Phase) -> Span:
     return run.model.timing.get(phase.state.word, phase.lasts)
 
 
@@ -148,7 +149,26 @@ class Watch:
                 return state
             if state is not None and state.word in order:
                 if order.index(state.word) < seen:
-                    self.session.fail("/lifecycle/phases", "status", f"nothing before {order[seen]}", state.word, state.word)
+                    self.session.fail(
+                        "/lifecycle/phases", "status", f"nothing before {order[seen]}", state.word, state.word
+                    )
                 seen = max(seen, order.index(state.word))
             threading.Event().wait(_POLL_S)
         raise NotAskedError(f"the job did not end within {self.session.patience_ms // 1000} s")
+
+
+def begin(session: Session, operation: str, model: str, given: Any = None) -> tuple[Call, Run, Watch]:
+    """Submit a job that is answered at once, if its operation knows a way."""
+    submit = session.contract.operations[operation]
+    call = session.samples.call(submit, session.contract.models[model], given)
+    if submit.waits is not None and submit.waits.unless:
+        _switch(call.body, submit.waits.unless)
+    run = session.run_of(call)
+    session.submit(call, run)
+    return call, run, Watch(session, call, run)
+
+
+def _switch(body: Any, pointer: tuple[str, ...]) -> None:
+    for name in pointer[:-1]:
+        body = body.setdefault(name, {})
+    body[pointer[-1]] = True

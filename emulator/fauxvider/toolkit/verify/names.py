@@ -13,7 +13,18 @@ from fauxvider.contract.model import Contract, Model, Operation, State, Url
 from fauxvider.engine.facts import Shape
 from fauxvider.engine.outputs import MEDIA_TYPES
 from fauxvider.toolkit.verify.templates import TemplateReader
-from fauxvider.toolkit.verify.wants import ANY, Anything, Exactly, Fields, Like, Listed, Maybe, Repeated, Want, pattern_of
+from fauxvider.toolkit.verify.wants import (
+    ANY,
+    Anything,
+    Exactly,
+    Fields,
+    Like,
+    Listed,
+    Maybe,
+    Repeated,
+    Want,
+    pattern_of,
+)
 
 __all__ = ["Names", "Run", "face_rule", "id_pattern"]
 
@@ -87,8 +98,17 @@ class Names:
 
     # --- what any request has
 
-    def request(self, *, params: Mapping[str, str], query: Mapping[str, str], headers: Mapping[str, str],
-                body: Any = None, given: Any = None, param: Any = None, model: Model | None = None) -> dict[str, Any]:  # fmt: skip
+    def request(
+        self,
+        *,
+        params: Mapping[str, str],
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Any = None,
+        given: Any = None,
+        param: Any = None,
+        model: Model | None = None,
+    ) -> dict[str, Any]:
         number = Like("number")
         return {
             "path": params,
@@ -100,11 +120,14 @@ class Names:
             "model": self.model(model) if model else None,
             "models": Repeated(Anything()),
             "key": {"name": Like("text")},
-            "account": {name: number for name in ("balance", "used", "used_before")} | {"unit": self.contract.account.unit},
-            "states": [{"word": state.word, "is": state.canonical, "terminal": state.is_terminal} for state in self.contract.states.values()],
+            "account": dict.fromkeys(("balance", "used", "used_before"), number) | {"unit": self.contract.account.unit},
+            "states": [
+                {"word": state.word, "is": state.canonical, "terminal": state.is_terminal}
+                for state in self.contract.states.values()
+            ],
             "mint": self.mint,
             "now": MOMENT,
-        }  # fmt: skip
+        }
 
     def model(self, model: Model) -> dict[str, Any]:
         at = f"/models/{model.name}"
@@ -176,7 +199,9 @@ class Names:
             return Listed([_as_want(self.kept(value)) for value in tree], "/assets/store_inline")
         if not isinstance(tree, str) or not tree.startswith("data:"):
             return tree
-        pattern = re.escape(rules.prefix) + (id_pattern(self.contract.ids[rules.id].tokens) if rules.by == "id" else ".+")
+        pattern = re.escape(rules.prefix) + (
+            id_pattern(self.contract.ids[rules.id].tokens) if rules.by == "id" else ".+"
+        )
         return Like("text", pattern, "a reference to the stored picture", "/assets/store_inline")
 
     def _job_id(self, run: Run) -> Want:
@@ -233,17 +258,19 @@ class Names:
             scope = {**names, "file": file}
             key = self._file_key(url, scope) if url else None
             file["key"] = key or ANY
-            made.append({
-                "number": number,
-                "url": self.url(url, scope, f"output.{number}") if url else None,
-                "key": key,
-                "width": Exactly(shape.width, f"{rule}/size"),
-                "height": Exactly(shape.height, f"{rule}/size"),
-                "format": Exactly(shape.format, f"{rule}/format"),
-                "ext": Exactly(ext, f"{rule}/ext"),
-                "media_type": Exactly(MEDIA_TYPES[shape.format], f"{rule}/format"),
-                "bytes": _COUNT,
-            })  # fmt: skip
+            made.append(
+                {
+                    "number": number,
+                    "url": self.url(url, scope, f"output.{number}") if url else None,
+                    "key": key,
+                    "width": Exactly(shape.width, f"{rule}/size"),
+                    "height": Exactly(shape.height, f"{rule}/size"),
+                    "format": Exactly(shape.format, f"{rule}/format"),
+                    "ext": Exactly(ext, f"{rule}/ext"),
+                    "media_type": Exactly(MEDIA_TYPES[shape.format], f"{rule}/format"),
+                    "bytes": _COUNT,
+                }
+            )
         return made
 
     def _file_key(self, url: Url, names: Mapping[str, Any]) -> Want | None:
@@ -262,12 +289,21 @@ class Names:
         if not isinstance(path, Like):
             return Like("text", pattern, f"an address as {at} builds it", f"{at}/path", capture=capture)
         pieces = ((_ORIGIN, ""), *path.pieces, (tail, ""))
-        return Like("text", pattern, f"an address like {path.says}", f"{at}/path", capture=capture, groups=path.groups,
-                    pieces=pieces)  # fmt: skip
+        return Like(
+            "text",
+            pattern,
+            f"an address like {path.says}",
+            f"{at}/path",
+            capture=capture,
+            groups=path.groups,
+            pieces=pieces,
+        )
 
     # --- refusals
 
-    def error(self, cause: str, names: dict[str, Any], *, values: Mapping[str, Any] | None = None, at: str = "") -> dict[str, Any]:  # noqa: E501
+    def error(
+        self, cause: str, names: dict[str, Any], *, values: Mapping[str, Any] | None = None, at: str = ""
+    ) -> dict[str, Any]:
         """Give the scope of an error's envelope: each value with its own place."""
         rule = f"/errors/{face_rule(cause, self.tree['errors'])}"
         raw = self.tree[rule.split("/")[1]][rule.split("/")[2]]
@@ -293,5 +329,3 @@ def _when(want: Want, known: bool | None) -> Want | None:
     if known is None:
         return Maybe(want, can_be_absent=True)
     return want if known else None
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date as Date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -62,7 +62,7 @@ def _day(given: str | None) -> str:
     if given is None:
         return datetime.fromtimestamp(RealClock().now() / 1000, UTC).date().isoformat()
     try:
-        return Date.fromisoformat(given).isoformat()
+        return datetime.strptime(given, "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
     except ValueError:
         raise UsageError(f"--date {given}: write YYYY-MM-DD") from None
 

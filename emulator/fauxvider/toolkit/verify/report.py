@@ -53,9 +53,15 @@ class Report:
     """The results of one run. `target` is shown without userinfo and query."""
 
     def __init__(
-        self, file: ContractFile, readings: Mapping[str, str], target: str, results: Sequence[Result], *, redact: Redactor,
+        self,
+        file: ContractFile,
+        readings: Mapping[str, str],
+        target: str,
+        results: Sequence[Result],
+        *,
+        redact: Redactor,
         spent: Decimal = Decimal(0),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.contract = file.resolve(readings)
         self.results = results
         self.spent = spent
@@ -63,7 +69,9 @@ class Report:
         self._readings = readings
         self._redact = redact
         parts = urlsplit(target)
-        self.target = redact(f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}")
+        self.target = redact(
+            f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+        )
         self._rules: dict[str, Rule] = {}
 
     @property
@@ -127,15 +135,26 @@ class Report:
         }
 
     def _case(self, result: Result) -> dict[str, Any]:
-        made: dict[str, Any] = {"name": result.case.name, "rule": result.case.rule, "outcome": result.outcome.replace(" ", "_")}
+        made: dict[str, Any] = {
+            "name": result.case.name,
+            "rule": result.case.rule,
+            "outcome": result.outcome.replace(" ", "_"),
+        }
         if result.reason:
             made["reason"] = self._reason(result)
         if result.mismatches:
             made["failures"] = [
-                {"rule": one.rule.pointer, "line": one.rule.line, "evidence": list(one.rule.evidence),
-                 "documents": list(one.rule.documents), "at": one.place, "wanted": one.wanted, "got": one.got}
+                {
+                    "rule": one.rule.pointer,
+                    "line": one.rule.line,
+                    "evidence": list(one.rule.evidence),
+                    "documents": list(one.rule.documents),
+                    "at": one.place,
+                    "wanted": one.wanted,
+                    "got": one.got,
+                }
                 for one in self.failures(result)
-            ]  # fmt: skip
+            ]
         return made
 
     def json(self) -> str:
@@ -144,13 +163,14 @@ class Report:
     def junit(self) -> str:
         """Give JUnit XML: a test case for each case, `skipped` for what was not checked."""
         counts = self.counts
-        lines = [
-            '<?xml version="1.0" encoding="UTF-8"?>',
-            f"<testsuites><testsuite name={quoteattr(f'fauxvider verify {self.contract.provider}')} tests=\"{len(self.results)}\" "
-            f'failures="{counts["failed"]}" errors="0" skipped="{counts["not checked"]}">',
-        ]
+        suite = quoteattr(f"fauxvider verify {self.contract.provider}")
+        head = f'<testsuites><testsuite name={suite} tests="{len(self.results)}" failures="{counts["failed"]}" '
+        head += f'errors="0" skipped="{counts["not checked"]}">'
+        lines = ['<?xml version="1.0" encoding="UTF-8"?>', head]
         for result in self.results:
-            head = f"<testcase classname={quoteattr(result.case.rule)} name={quoteattr(self._redact(result.case.name))} "
+            head = (
+                f"<testcase classname={quoteattr(result.case.rule)} name={quoteattr(self._redact(result.case.name))} "
+            )
             head += f'time="{result.took_ms / 1000:.3f}">'
             lines.append(head + self._junit_inside(result) + "</testcase>")
         return "\n".join([*lines, "</testsuite></testsuites>", ""])

@@ -56,8 +56,9 @@ def plan(file: ContractFile, settings: Settings) -> list[Case]:
 def _is_wanted(case: Case, patterns: Sequence[str]) -> bool:
     return not patterns or any(
         fnmatchcase(text, pattern) or fnmatchcase(text, f"{pattern}*")
-        for pattern in patterns for text in (case.name, case.rule)
-    )  # fmt: skip
+        for pattern in patterns
+        for text in (case.name, case.rule)
+    )
 
 
 def estimate(cases: Iterable[Case], settings: Settings) -> Decimal:
@@ -128,8 +129,14 @@ def _session(file: ContractFile, settings: Settings, purse: Purse, case: Case | 
             options["readings"] = {file.provider: dict(settings.readings)}
         world = settings.control.world(file.provider, **options)
     return Session(
-        file, settings.readings, settings.client, base_url=world.base_url if world else settings.base_url,
-        key=settings.key, control=settings.control, world=world, purse=purse, patience_ms=settings.patience_ms,
+        file,
+        settings.readings,
+        settings.client,
+        base_url=world.base_url if world else settings.base_url,
+        key=settings.key,
+        control=settings.control,
+        world=world,
+        purse=purse,
+        patience_ms=settings.patience_ms,
         receiver_at=(settings.receiver_host or "127.0.0.1", settings.receiver_port),
-    )  # fmt: skip
-
+    )

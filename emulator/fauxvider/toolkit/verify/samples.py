@@ -168,7 +168,9 @@ class Samples:
     def _address(self, made: Call) -> None:
         if made.model is None:
             return
-        for part, value in zip(self.tree["operations"][made.operation.name].get("model", []), made.model.key, strict=False):  # noqa: E501
+        for part, value in zip(
+            self.tree["operations"][made.operation.name].get("model", []), made.model.key, strict=False
+        ):
             found = _KEY_PART.fullmatch(part)
             if found is None:
                 raise NotAskedError(f"the model's key is not a plain name in {made.operation.name}")
@@ -193,9 +195,10 @@ class Samples:
         except NotAskedError:
             return True
         for other in self.contract.operations.values():
-            if (other.path, other.origin) == (operation.path, operation.origin) and set(other.methods) & set(operation.methods):  # noqa: E501
-                if all(str(at_pointer(body, pointer)) in values for pointer, values in other.when):
-                    return other is operation
+            is_beside = (other.path, other.origin) == (operation.path, operation.origin)
+            is_first = is_beside and bool(set(other.methods) & set(operation.methods))
+            if is_first and all(str(at_pointer(body, pointer)) in values for pointer, values in other.when):
+                return other is operation
         return True
 
     # --- at the bounds and beyond
@@ -208,7 +211,9 @@ class Samples:
                 value = _bound(schema, side)
                 if value is not None:
                     given[name] = value
-            if given != self.input_for(model) and not self.issues(operation, model, self.call(operation, model, given).body):
+            if given != self.input_for(model) and not self.issues(
+                operation, model, self.call(operation, model, given).body
+            ):
                 yield word, given
 
     def issues(self, operation: Operation, model: Model | None, body: Any) -> tuple[Issue, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,26 +16,18 @@ from fauxvider.errors import ExpressionError
 from fauxvider.service.checks import issue_scope
 from fauxvider.service.outputs import shape_of
 from fauxvider.toolkit.verify.client import Answer, Client
+from fauxvider.toolkit.verify.compare import Wanted, compare
 from fauxvider.toolkit.verify.control import Control, World
 from fauxvider.toolkit.verify.names import Names, Run, face_rule, id_pattern
 from fauxvider.toolkit.verify.samples import Call, NotAskedError, Samples
 from fauxvider.toolkit.verify.wants import (
     Exactly,
-    Fields,
     Match,
-    Maybe,
     Mismatch,
-    Want,
-    decoded,
-    match,
-    shown,
     text_want,
 )
 
-__all__ = ["Purse", "Session", "Wanted"]
-
-_ELEMENT = re.compile(r"<([A-Za-z][A-Za-z0-9_.-]*)>([^<]*)</\1>|<([A-Za-z][A-Za-z0-9_.-]*)/>")
-_ENTITIES = {"&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&"}
+__all__ = ["Purse", "Session"]
 
 
 @dataclass(slots=True)
@@ -47,21 +39,6 @@ class Purse:
 
     def covers(self, price: Decimal) -> bool:
         return self.budget is None or self.spent + price <= self.budget
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an answer must be as a whole."""
-
-    status: int
-    status_rule: str
-    body: Want | None
-    at: str
-    form: str = "json"  # json | text | xml | none
-    media_type: str = ""
-    media_rule: str = ""
-    root: str = ""
-    headers: Mapping[str, Want] = field(default_factory=dict)
 
 
 class Session:
@@ -119,7 +96,9 @@ class Session:
             raise NotAskedError(f"{call.operation.name} submits without a model")
         run = Run(call.operation, call.model, call.body, call.given, call.param())
         try:
-            run.shape = shape_of(call.model, {"param": run.param, "input": run.given, "body": run.body}, self.samples.sizes)
+            run.shape = shape_of(
+                call.model, {"param": run.param, "input": run.given, "body": run.body}, self.samples.sizes
+            )
             run.price = self._price(run, call)
         except (ExpressionError, ValueError, ArithmeticError) as problem:
             raise NotAskedError(f"its price cannot be told beforehand: {problem}") from None
@@ -131,8 +110,9 @@ class Session:
             return Decimal(0)
         scope = {"param": run.param, "input": run.given, "body": run.body, "path": call.params}
         run_ms = 60_000 if run.model.cost.kind == "per_second" else 0
-        return price_of(run.model.cost, width=shape.width, height=shape.height, count=shape.count, run_ms=run_ms,
-                        scope=scope)  # fmt: skip
+        return price_of(
+            run.model.cost, width=shape.width, height=shape.height, count=shape.count, run_ms=run_ms, scope=scope
+        )
 
     def price_of(self, call: Call) -> Decimal:
         return self.run_of(call).price or Decimal(0)
@@ -141,9 +121,14 @@ class Session:
 
     def scope(self, call: Call) -> dict[str, Any]:
         return self.names.request(
-            params=call.params, query=call.query, headers=call.headers, body=call.body, given=call.given,
-            param=call.param(), model=call.model,
-        )  # fmt: skip
+            params=call.params,
+            query=call.query,
+            headers=call.headers,
+            body=call.body,
+            given=call.given,
+            param=call.param(),
+            model=call.model,
+        )
 
     def answer(self, operation: Operation, outcome: str, scope: dict[str, Any]) -> Wanted:
         """Say what an operation answers for an outcome."""
@@ -152,13 +137,29 @@ class Session:
         raw, at = answers[name], f"/operations/{operation.name}/answers/{name}"
         if "error" in raw:
             return self.error(raw["error"], scope, values=raw.get("values"), at=at)
-        headers = {key: text_want(self.names.reader.want(one, f"{at}/headers/{key}", scope))
-                   for key, one in raw.get("headers", {}).items()}  # fmt: skip
+        headers = {
+            key: text_want(self.names.reader.want(one, f"{at}/headers/{key}", scope))
+            for key, one in raw.get("headers", {}).items()
+        }
         form = "text" if "text" in raw else "json" if "body" in raw else "none"
-        body = self.names.reader.want(raw[form if form == "text" else "body"], f"{at}/{'text' if form == 'text' else 'body'}", scope) if form != "none" else None  # noqa: E501
+        body = (
+            self.names.reader.want(
+                raw[form if form == "text" else "body"], f"{at}/{'text' if form == 'text' else 'body'}", scope
+            )
+            if form != "none"
+            else None
+        )
         media = {"json": "application/json", "text": "text/plain"}.get(form, "")
-        return Wanted(int(raw.get("status", 200)), f"{at}/status" if "status" in raw else at, body, at, form, media,
-                      f"{at}/body", headers=headers)  # fmt: skip
+        return Wanted(
+            int(raw.get("status", 200)),
+            f"{at}/status" if "status" in raw else at,
+            body,
+            at,
+            form,
+            media,
+            f"{at}/body",
+            headers=headers,
+        )
 
     def error(
         self, cause: str, scope: dict[str, Any], *, values: Mapping[str, Any] | None = None, at: str = ""
@@ -173,11 +174,22 @@ class Session:
         scope = self.names.error(name, scope, values=values, at=at)
         part = "text" if envelope.is_text else "body"
         body = self.names.reader.want(kind[part], f"/envelopes/{envelope.name}/{part}", scope)
-        headers = {key: text_want(self.names.reader.want(one, f"{rule}/headers/{key}", scope))
-                   for key, one in raw.get("headers", {}).items()}  # fmt: skip
+        headers = {
+            key: text_want(self.names.reader.want(one, f"{rule}/headers/{key}", scope))
+            for key, one in raw.get("headers", {}).items()
+        }
         form = "xml" if envelope.root else "text" if envelope.is_text else "json"
-        return Wanted(int(raw["status"]), f"{rule}/status", body, rule, form, envelope.content_type,
-                      f"/envelopes/{envelope.name}/content_type", envelope.root, headers)  # fmt: skip
+        return Wanted(
+            int(raw["status"]),
+            f"{rule}/status",
+            body,
+            rule,
+            form,
+            envelope.content_type,
+            f"/envelopes/{envelope.name}/content_type",
+            envelope.root,
+            headers,
+        )
 
     def issue_names(self, scope: dict[str, Any], issues: Sequence[Issue]) -> dict[str, Any]:
         """Give a scope with the violations of a schema in the contract's words."""
@@ -191,62 +203,11 @@ class Session:
             made.append(names)
         return {**scope, "issue": made[0], "issues": made}
 
-    # --- comparing
+    # --- telling
 
     def compare(self, answer: Answer, wanted: Wanted) -> Match:
-        """Hold an answer against what is wanted of it."""
-        out = Match()
-        if not answer.status:
-            out.mismatches.append(Mismatch(wanted.at, "answer", "an HTTP answer", answer.problem or "nothing", kind="type"))  # noqa: E501
-            return out
-        if answer.status != wanted.status:
-            got = f"{answer.status} {shown(answer.body[:120].decode('utf-8', 'replace'))}"
-            out.mismatches.append(Mismatch(wanted.status_rule, "status", str(wanted.status), got, answer.status))
-        if answer.problem:
-            out.mismatches.append(Mismatch(wanted.at, "answer", "a whole answer", answer.problem, kind="type"))
-            return out
-        inner = self._body(answer, wanted)
-        # Another status is another answer: that its body differs too says nothing more.
-        if out.mismatches and inner.mismatches:
-            return out
-        out.held.add(wanted.status_rule)
-        out.mismatches += inner.mismatches
-        out.captured, out.held = inner.captured, out.held | inner.held
-        self._headers(answer, wanted, out)
-        return out
-
-    def _body(self, answer: Answer, wanted: Wanted) -> Match:
-        if wanted.form == "none" or wanted.body is None:
-            return Match()
-        if wanted.form == "text":
-            return match(wanted.body, answer.body.decode("utf-8", "replace"))
-        if wanted.form == "xml":
-            return _xml(answer.body, wanted)
-        tree, problem = decoded(answer.body)
-        if problem:
-            return Match([Mismatch(wanted.media_rule, "/", "JSON", problem, kind="type")])
-        return match(wanted.body, tree)
-
-    def _headers(self, answer: Answer, wanted: Wanted, out: Match) -> None:
-        if wanted.media_type and (answer.body or wanted.form == "xml"):
-            got = answer.header("content-type") or ""
-            if _media(got) != _media(wanted.media_type):
-                out.mismatches.append(
-                    Mismatch(wanted.media_rule, "header content-type", wanted.media_type, got or "none", got)
-                )
-        for name, want in wanted.headers.items():
-            got_value = answer.header(name)
-            if got_value is None and (isinstance(want, Maybe) or (isinstance(want, Exactly) and want.value in (None, ""))):
-                continue
-            if got_value is None:
-                rule = getattr(want, "at", "") or wanted.at
-                out.mismatches.append(Mismatch(rule, f"header {name}", "this header", "none", kind="missing"))
-                continue
-            found = match(want, got_value, f"header {name}")
-            out.mismatches += found.mismatches
-            out.held |= found.held
-
-    # --- telling
+        """Hold an answer against what is wanted of it; nothing is noted yet."""
+        return compare(answer, wanted)
 
     def note(self, found: Match) -> Match:
         self.found += found.mismatches
@@ -259,21 +220,25 @@ class Session:
     def expect(self, call: Call, outcome: str, *, key: str | None = "", scope: dict[str, Any] | None = None) -> Match:
         """Make a request and hold its answer against an outcome."""
         wanted = self.answer(call.operation, outcome, scope or self.scope(call))
-        return self.note(self.compare(self.send(call, key=key), wanted))
+        return self.note(compare(self.send(call, key=key), wanted))
 
-    def expect_error(self, call: Call, cause: str, *, key: str | None = "", scope: dict[str, Any] | None = None) -> Match:
+    def expect_error(
+        self, call: Call, cause: str, *, key: str | None = "", scope: dict[str, Any] | None = None
+    ) -> Match:
         """Make a request that must be refused for a cause."""
         wanted = self.error(cause, scope or self.scope(call))
-        return self.note(self.compare(self.send(call, key=key), wanted))
+        return self.note(compare(self.send(call, key=key), wanted))
 
     # --- jobs
 
-    def job_view(self, answer: Answer, call: Call, run: Run, states: Iterable[State], outcome: str = "") -> tuple[State, Match]:  # noqa: E501
+    def job_view(
+        self, answer: Answer, call: Call, run: Run, states: Iterable[State], outcome: str = ""
+    ) -> tuple[State, Match]:
         """Find the state that an answer shows: the one that fits it best."""
         best: tuple[State, Match] | None = None
         for state in states:
             scope = self.names.job(self.scope(call), run, state)
-            found = self.compare(answer, self.answer(call.operation, outcome or state.canonical, scope))
+            found = compare(answer, self.answer(call.operation, outcome or state.canonical, scope))
             if best is None or len(found.mismatches) < len(best[1].mismatches):
                 best = state, found
             if not found.mismatches:
@@ -304,7 +269,9 @@ class Session:
         """Give the states that a submission may show at once."""
         waits = call.operation.waits
         first = self.contract.phases[0].state
-        is_held = waits is not None and (bool(waits.query) or not waits.unless or _is_on(call.body, waits.unless) is not True)  # noqa: E501
+        is_held = waits is not None and (
+            bool(waits.query) or not waits.unless or _is_on(call.body, waits.unless) is not True
+        )
         if not is_held:
             return [first]
         return [*self.ends_of(run), *dict.fromkeys(phase.state for phase in self.contract.phases)]
@@ -328,40 +295,14 @@ class Session:
         return [one for one in self.contract.operations.values() if one.kind in kinds]
 
     def models_of(self, operation: Operation) -> list[Model]:
-        return [one for one in self.contract.models.values()
-                if one.active and self.samples.takes(operation, one)
-                and (not operation.owner or one.facts.get("owned"))]  # fmt: skip
+        return [
+            one
+            for one in self.contract.models.values()
+            if one.active and self.samples.takes(operation, one) and (not operation.owner or one.facts.get("owned"))
+        ]
 
 
 def _is_on(body: Any, pointer: tuple[str, ...]) -> Any:
     for name in pointer:
         body = body.get(name) if isinstance(body, Mapping) else None
     return body
-
-
-def _media(text: str) -> tuple[str, ...]:
-    parts = [part.strip().lower() for part in text.split(";")]
-    # UTF-8 is what these types are written in anyway; whether it is said makes no difference to a reader.
-    return tuple(part for part in parts if part and part != "charset=utf-8")
-
-
-def _xml(data: bytes, wanted: Wanted) -> Match:
-    """Match a flat XML document; nothing is expanded, so that a hostile one is only text."""
-    text = data.decode("utf-8", "replace")
-    body = re.sub(r"^\s*<\?xml[^>]*\?>\s*", "", text).strip()
-    found = re.fullmatch(rf"<{re.escape(wanted.root)}(?:\s[^<>]*)?>(.*)</{re.escape(wanted.root)}>", body, re.DOTALL)
-    if found is None:
-        return Match([Mismatch(wanted.at, "/", f"an XML element {wanted.root}", shown(text[:120]), kind="type")])
-    tree = {one[1] or one[3]: _unescaped(one[2] or "") for one in _ELEMENT.finditer(found[1])}
-    want = wanted.body
-    if isinstance(want, Fields):
-        want = Fields({name: _xml_leaf(one) for name, one in want.fields.items()}, want.at)
-    return match(want, tree) if want is not None else Match()
-
-
-def _xml_leaf(want: Want) -> Want:
-    return text_want(want)
-
-
-def _unescaped(text: str) -> str:
-    return re.sub("|".join(_ENTITIES), lambda found: _ENTITIES[found[0]], text)

@@ -16,9 +16,25 @@ from typing import Any, TypeAlias
 from fauxvider.contract.formats import json_text, text_of
 
 __all__ = [
-    "ANY", "AnyOf", "Anything", "Exactly", "Fields", "JsonText", "Like", "Listed", "Match", "Maybe", "Mismatch",
-    "Repeated", "Want", "decoded", "match", "pattern_of", "shown", "text_want",
-]  # fmt: skip
+    "ANY",
+    "AnyOf",
+    "Anything",
+    "Exactly",
+    "Fields",
+    "JsonText",
+    "Like",
+    "Listed",
+    "Match",
+    "Maybe",
+    "Mismatch",
+    "Repeated",
+    "Want",
+    "decoded",
+    "match",
+    "pattern_of",
+    "shown",
+    "text_want",
+]
 
 _SHOWN = 160
 
@@ -147,11 +163,7 @@ def _match(want: Want, value: Any, place: str, out: Match) -> None:
     elif isinstance(want, Listed | Repeated):
         _list(want, value, place, out)
     elif isinstance(want, JsonText):
-        inner, problem = decoded(value.encode()) if isinstance(value, str) else (None, "no text")
-        if problem:
-            _miss(out, want.at, place, "JSON inside a string", value, "type")
-        else:
-            _match(want.want, inner, f"{place}#", out)
+        _json_text(want, value, place, out)
     elif isinstance(want, AnyOf):
         best = min((match(one, value, place) for one in want.wants), key=lambda one: len(one.mismatches))
         out.mismatches += best.mismatches
@@ -161,10 +173,22 @@ def _match(want: Want, value: Any, place: str, out: Match) -> None:
         out.held.add(want.at)
 
 
+def _json_text(want: JsonText, value: Any, place: str, out: Match) -> None:
+    inner, problem = decoded(value.encode("utf-8", "replace")) if isinstance(value, str) else (None, "no text")
+    if problem:
+        _miss(out, want.at, place, "JSON inside a string", value, kind="type")
+    else:
+        _match(want.want, inner, f"{place}#", out)
+
+
 def _exactly(want: Exactly, value: Any, place: str, out: Match) -> None:
     if isinstance(want.value, Mapping) and isinstance(value, Mapping):
-        _fields(Fields({key: Exactly(one, want.rule, want.at) for key, one in want.value.items()}, want.at or want.rule),
-                value, place, out)  # fmt: skip
+        _fields(
+            Fields({key: Exactly(one, want.rule, want.at) for key, one in want.value.items()}, want.at or want.rule),
+            value,
+            place,
+            out,
+        )
     elif isinstance(want.value, list | tuple) and isinstance(value, list):
         _list(Listed([Exactly(one, want.rule, want.at) for one in want.value], want.at or want.rule), value, place, out)
     elif same(want.value, value):
@@ -200,12 +224,19 @@ _KINDS = {
 def _like(want: Like, value: Any, place: str, out: Match) -> None:
     rule = want.rule or want.at
     if not isinstance(value, _KINDS[want.kind]) or (isinstance(value, bool) and want.kind in ("integer", "number")):
-        _miss(out, rule, place, want.says or want.kind, value, "type", want.at)
+        _miss(out, rule, place, want.says or want.kind, value, kind="type", at=want.at)
         return
     if want.pattern:
         found = re.fullmatch(want.pattern, value) if isinstance(value, str) else None
         if found is None:
-            _miss(out, _part_at_fault(want, value) or rule, place, want.says or f"text like {want.pattern}", value, at=want.at)
+            _miss(
+                out,
+                _part_at_fault(want, value) or rule,
+                place,
+                want.says or f"text like {want.pattern}",
+                value,
+                at=want.at,
+            )
             return
         out.captured.update({name: found[group] for group, name in want.groups})
     if want.capture:
@@ -226,35 +257,35 @@ def _part_at_fault(want: Like, value: Any) -> str:
 
 def _fields(want: Fields, value: Any, place: str, out: Match) -> None:
     if not isinstance(value, Mapping):
-        _miss(out, want.at, place, "an object", value, "type")
+        _miss(out, want.at, place, "an object", value, kind="type")
         return
     for name, one in want.fields.items():
         where = f"{place}/{_escaped(name)}"
         if name in value:
             _match(one, value[name], where, out)
         elif not (isinstance(one, Maybe) and one.can_be_absent):
-            _miss(out, f"{want.at}/{_escaped(name)}", where, "a field", None, "missing", got="no such field")
+            _miss(out, f"{want.at}/{_escaped(name)}", where, "a field", None, kind="missing", got="no such field")
     for name in value:
         if name not in want.fields:
-            _miss(out, want.at, f"{place}/{_escaped(name)}", "no such field", value[name], "extra")
+            _miss(out, want.at, f"{place}/{_escaped(name)}", "no such field", value[name], kind="extra")
     names = [name for name in want.fields if name in value]
     if want.is_ordered and names != [name for name in value if name in want.fields]:
-        _miss(out, want.at, place, f"fields in the order {', '.join(names)}", list(value), "order")
+        _miss(out, want.at, place, f"fields in the order {', '.join(names)}", list(value), kind="order")
 
 
 def _list(want: Listed | Repeated, value: Any, place: str, out: Match) -> None:
     if not isinstance(value, list):
-        _miss(out, want.at, place, "a list", value, "type")
+        _miss(out, want.at, place, "a list", value, kind="type")
         return
     items = [want.item] * len(value) if isinstance(want, Repeated) else list(want.items)
     if len(items) != len(value):
-        _miss(out, want.at, place, f"{len(items)} items", value, "length", got=f"{len(value)} items")
+        _miss(out, want.at, place, f"{len(items)} items", value, kind="length", got=f"{len(value)} items")
     for index, (one, item) in enumerate(zip(items, value, strict=False)):
         _match(one, item, f"{place}/{index}", out)
 
 
 def _miss(
-    out: Match, rule: str, place: str, wanted: str, value: Any, kind: str = "value", at: str = "", got: str = ""
+    out: Match, rule: str, place: str, wanted: str, value: Any, *, kind: str = "value", at: str = "", got: str = ""
 ) -> None:
     out.mismatches.append(Mismatch(rule, place or "/", wanted, got or shown(value), value, kind, at))
 

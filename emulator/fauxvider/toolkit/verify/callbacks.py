@@ -1,0 +1,113 @@
+"""A submission that calls back, the receiver of its calls, and what one call must be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fauxvider.clock import monotonic_ms
+from fauxvider.contract.model import Callbacks
+from fauxvider.engine.signing import sign
+from fauxvider.gate import dump_json
+from fauxvider.receiver import NotReceivedError, Received, Receiver
+from fauxvider.toolkit.verify.jobs import Watch
+from fauxvider.toolkit.verify.names import MOMENT, Run
+from fauxvider.toolkit.verify.samples import Call, NotAskedError
+from fauxvider.toolkit.verify.session import Session
+from fauxvider.toolkit.verify.wants import Exactly, Fields, Like, Want, decoded, match, text_want
+
+__all__ = ["Hook", "callback_rules", "check_message", "receiver"]
+
+
+class Hook:
+    """A submission that calls back, and the receiver of its calls."""
+
+    def __init__(self, session: Session, receiver: Receiver, operation: str, model: str) -> None:
+        self.session = session
+        self.receiver = receiver
+        self.address = f"{receiver.url}/hook"
+        contract = session.contract
+        self.rules: Callbacks = callback_rules(session)
+        submit = contract.operations[operation]
+        self.call: Call = session.samples.call(submit, contract.models[model])
+        body = self.call.body
+        for name in self.rules.address[:-1]:
+            body = body.setdefault(name, {})
+        body[self.rules.address[-1]] = self.address
+        self.run: Run = session.run_of(self.call)
+
+    def submit(self) -> Watch:
+        self.session.submit(self.call, self.run)
+        return Watch(self.session, self.call, self.run)
+
+    def wait(self, count: int) -> list[Received]:
+        """Wait for so many requests; those that have come if the rest does not."""
+        # By the time that an advance returns, what fell due has been sent and answered.
+        limit = 0.3 if self.session.world else self.session.patience_ms / 1000
+        try:
+            return self.receiver.wait(count, limit)
+        except NotReceivedError:
+            return list(self.receiver.received)
+
+
+def callback_rules(session: Session) -> Callbacks:
+    if session.contract.callbacks is None:
+        raise NotAskedError("the contract has no callbacks")
+    return session.contract.callbacks
+
+
+def receiver(session: Session, answers: Any = 200) -> Receiver:
+    host, port = session.receiver_at
+    return Receiver(answers, host=host, port=port, clock=monotonic_ms)
+
+
+def check_message(session: Session, hook: Hook, received: Received, word: str, secret: dict[str, Any]) -> None:
+    state = session.contract.states[word]
+    scope = session.names.job(session.scope(hook.call), hook.run, state)
+    event = hook.rules.events.get(state.canonical, state.canonical)
+    scope["delivery"] = {
+        "event": Exactly(event, f"/callbacks/events/{state.canonical}"),
+        "address": hook.address,
+        "created": MOMENT,
+    }
+    tree, problem = decoded(received.body)
+    if problem:
+        session.fail("/callbacks/body", "callback", "JSON", problem)
+        return
+    want = session.names.reader.want(session.tree["callbacks"]["body"], "/callbacks/body", scope)
+    session.note(match(_ordered(want), tree, ""))
+    if dump_json(tree) != received.body:
+        session.fail(
+            "/callbacks/body", "the callback's bytes", "compact JSON", received.body[:120].decode("utf-8", "replace")
+        )
+    _check_headers(session, hook, received, scope, secret)
+
+
+def _ordered(want: Want) -> Want:
+    return Fields(want.fields, want.at, is_ordered=True) if isinstance(want, Fields) else want
+
+
+def _check_headers(
+    session: Session, hook: Hook, received: Received, scope: dict[str, Any], secret: dict[str, Any]
+) -> None:
+    scope["signature"] = None
+    signature = hook.rules.signature
+    if signature is not None and secret.get("secret.value"):
+        stamp = received.header("webhook-timestamp")
+        names = {
+            "payload": received.body.decode("utf-8", "replace"),
+            "delivery": {"id": received.header("webhook-id")},
+            "timestamp": stamp,
+            "mint": {},
+        }
+        scope["signature"] = Exactly(sign(signature, str(secret["secret.value"]), names), "/callbacks/signature")
+    scope["attempt"] = {"number": 1, "id": Like("text"), "at": MOMENT}
+    for name, raw in session.tree["callbacks"].get("headers", {}).items():
+        want = text_want(session.names.reader.want(raw, f"/callbacks/headers/{name}", scope))
+        got = received.header(name)
+        if isinstance(want, Exactly) and want.value in (None, ""):
+            if got is not None:
+                session.fail(f"/callbacks/headers/{name}", f"header {name}", "no such header", got)
+        elif got is None:
+            session.fail(f"/callbacks/headers/{name}", f"header {name}", "this header", "none")
+        else:
+            session.note(match(want, got, f"header {name}"))
