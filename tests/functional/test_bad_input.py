@@ -97,12 +97,17 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("case", WITH_JSON, ids=str)
-@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
+NO_OBJECTS = [
+    pytest.param(case, body, id=f"{case}-{name}")
+    for case in WITH_JSON
+    for name, body in MALFORMED.items()
+    if body.strip() or not case.operation.body_optional
+]
+
+
+@pytest.mark.parametrize(("case", "body"), NO_OBJECTS)
 def test_bodies_that_are_no_json_object(case: Case, body: bytes, site_of: Any) -> None:
     site = site_of(case)
-    if case.operation.body_optional and not body.strip():
-        pytest.skip("the body is optional")
     cause = site.refusal(raw(site, case, body))
     assert not cause.startswith(("auth", "path", "method", "job", "url"))
 
@@ -303,12 +308,17 @@ def test_every_field_of_a_list_can_be_sorted_and_filtered_by(case: Case, host: I
 LARGE = (10_485_760, 20_971_520)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.method in ("POST", "PUT", "PATCH")], ids=str)
-@pytest.mark.parametrize("size", LARGE, ids=["10 MB", "20 MB"])
+OVER = [
+    pytest.param(case, size, id=f"{case}-{size}")
+    for case in CASES
+    for size in LARGE
+    if case.method in ("POST", "PUT", "PATCH") and case.operation.max_body <= size
+]
+
+
+@pytest.mark.parametrize(("case", "size"), OVER)
 def test_bodies_over_the_limit(case: Case, size: int, site_of: Any) -> None:
-    site, limit = site_of(case), case.operation.max_body
-    if limit > size + 1:
-        pytest.skip("the limit is above")
+    site = site_of(case)
     valid = json.dumps(case.valid())
     body = (valid[:-1] + (", " if len(valid) > 2 else "") + '"pad": "').encode()
     body += b"x" * (size + 1 - len(body) - 2) + b'"}'
@@ -471,7 +481,8 @@ def test_other_paths_of_a_provider(provider: str, sites: dict[str, Site]) -> Non
         "/.",
     ):
         answer = site.call(site.cases[0], path=path)
-        assert site.refusal(answer) in ("path_unknown", "method_unknown"), path
+        # A storage service that is asked for nothing it has answers in its own words.
+        assert site.refusal(answer) in ("path_unknown", "method_unknown", "url_unknown"), path
 
 
 def test_paths_of_no_provider(host: InProcess) -> None:
