@@ -37,7 +37,8 @@ class Row:
     def __str__(self) -> str:
         name, value = next(iter(self.do.items()))
         what = f"{name} {value}" if isinstance(value, str | int) and value is not True else name
-        return f"{self.on} {what}: {self.check.__name__.replace('_', ' ')}"
+        where = "" if self.provider == "runpod" else f" of {self.provider}"
+        return f"{self.on} {what}{where}: {self.check.__name__.replace('_', ' ')}"
 
 
 ROWS: list[Row] = []
@@ -383,10 +384,13 @@ def the_picture_has_another_size(acted: Stage) -> None:
     assert (shown["width"], shown["height"]) == (1024, 1024)
 
 
+@row("output", {"corrupt": True})
 @row("output", {"corrupt": True}, provider="onemin")
 def the_picture_does_not_open(acted: Stage) -> None:
+    data = _file(acted, acted.done()).body
     with pytest.raises((OSError, SyntaxError, UnidentifiedImageError)):
-        picture(_file(acted, acted.done()).body)
+        picture(data)
+    assert data.startswith((b"\x89PNG\r\n", b"\xff\xd8\xff"))
 
 
 @row("output", {"empty_url": True}, provider="onemin")

@@ -146,13 +146,12 @@ def _spoiled(request: Request, data: bytes, media_type: str, faults: Mapping[str
 
 
 def _overwritten(data: bytes) -> bytes:
-    """Spoil a picture so that it is still known for one by its first bytes, and opens nowhere.
+    """Spoil a picture so that it has its length, is still known for one by its first bytes, and opens nowhere.
 
-    The middle alone would not do: JPEG and WebP have no checksum, and decoders make something of anything.
+    Some bytes in the middle would not do: JPEG and WebP have no checksum, and decoders make something of anything.
     """
-    for at in (len(data) // 2, _HEAD):
-        data = data[:at] + b"\xde\xad" * 32 + data[at + 64 :]
-    return data
+    rest = len(data) - _HEAD
+    return data[:_HEAD] + (b"\xde\xad" * (rest // 2 + 1))[: max(0, rest)]
 
 
 def _is_swept(rule: Url, life: Life, moment: int) -> bool:
