@@ -14,13 +14,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_fauxvider.doors.aiohttp_door import aiohttp_door as aiohttp_door
     from pytest_fauxvider.doors.base import EndlessWaitError as EndlessWaitError
     from pytest_fauxvider.doors.egress_guard import EgressError as EgressError
     from pytest_fauxvider.doors.egress_guard import no_egress as no_egress
     from pytest_fauxvider.doors.every import all_doors as all_doors
-    from pytest_fauxvider.doors.requests_door import requests_door as requests_door
-    from pytest_fauxvider.doors.respx_door import httpx_door as httpx_door
+    from pytest_fauxvider.doors.for_aiohttp import aiohttp_door as aiohttp_door
+    from pytest_fauxvider.doors.for_httpx import httpx_door as httpx_door
+    from pytest_fauxvider.doors.for_requests import requests_door as requests_door
 
 __all__ = [
     "EgressError",
@@ -35,11 +35,11 @@ __all__ = [
 _HOMES = {
     "EgressError": "egress_guard",
     "EndlessWaitError": "base",
-    "aiohttp_door": "aiohttp_door",
+    "aiohttp_door": "for_aiohttp",
     "all_doors": "every",
-    "httpx_door": "respx_door",
+    "httpx_door": "for_httpx",
     "no_egress": "egress_guard",
-    "requests_door": "requests_door",
+    "requests_door": "for_requests",
 }
 
 

@@ -16,16 +16,16 @@ __all__ = ["all_doors"]
 @contextlib.contextmanager
 def all_doors(world: WorldHandle) -> Iterator[None]:
     """Answer the providers' own hosts in `world`, for every client library that is here."""
-    from pytest_fauxvider.doors.requests_door import requests_door
+    from pytest_fauxvider.doors.for_requests import requests_door
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(requests_door(world))
         if find_spec("respx") is not None:
-            from pytest_fauxvider.doors.respx_door import httpx_door
+            from pytest_fauxvider.doors.for_httpx import httpx_door
 
             stack.enter_context(httpx_door(world))
         if find_spec("aiohttp") is not None:
-            from pytest_fauxvider.doors.aiohttp_door import aiohttp_door
+            from pytest_fauxvider.doors.for_aiohttp import aiohttp_door
 
             stack.enter_context(aiohttp_door(world))
         yield

@@ -48,7 +48,7 @@ def fauxvider_hosts(fauxvider: FauxWorld) -> Iterator[FauxWorld]:
 def fauxvider_httpx(fauxvider: FauxWorld) -> Iterator[MockRouter]:
     """The same for httpx and httpx2 alone: a respx router whose ``calls`` are what they sent."""
     pytest.importorskip("respx", reason="fauxvider_httpx needs respx: pip install 'fauxvider[respx]'")
-    from pytest_fauxvider.doors.respx_door import httpx_door
+    from pytest_fauxvider.doors.for_httpx import httpx_door
 
     with httpx_door(fauxvider) as router:
         yield router
@@ -57,7 +57,7 @@ def fauxvider_httpx(fauxvider: FauxWorld) -> Iterator[MockRouter]:
 @pytest.fixture
 def fauxvider_requests(fauxvider: FauxWorld) -> Iterator[Door]:
     """The same for requests, urllib3, urllib and http.client alone."""
-    from pytest_fauxvider.doors.requests_door import requests_door
+    from pytest_fauxvider.doors.for_requests import requests_door
 
     with requests_door(fauxvider) as door:
         yield door
@@ -67,7 +67,7 @@ def fauxvider_requests(fauxvider: FauxWorld) -> Iterator[Door]:
 def fauxvider_aiohttp(fauxvider: FauxWorld) -> Iterator[Door]:
     """The same for aiohttp alone."""
     pytest.importorskip("aiohttp")
-    from pytest_fauxvider.doors.aiohttp_door import aiohttp_door
+    from pytest_fauxvider.doors.for_aiohttp import aiohttp_door
 
     with aiohttp_door(fauxvider) as door:
         yield door
