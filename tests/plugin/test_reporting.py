@@ -35,7 +35,7 @@ def test_the_section(suite: Any) -> None:
         "*- fauxvider: what the provider saw -*",
         "world *: clock stepping:1ms, seed *, scenario none",
         "*+0.000s  client*POST /v2/acme-dev/run -> 422 (refused: param_*)",
-        
+
         "*charged 0.020972 USD*",
         "*GET /v2/acme-dev/status/* -> 200 COMPLETED*",
         "Why requests were refused:",

@@ -116,6 +116,7 @@ class _Known:
 
     operation: str
     accepted: int
+    is_shown: bool = False  # an answer after the submit's has shown it
     ended: int | None = None
     outcome: str = ""
     word: str = ""
@@ -173,7 +174,10 @@ def _request(facing: _Facing, entry: Entry) -> None:
         facing.count("errors", _face_of(facing.contract, cause))
         _expired(facing, entry, cause)
     known, state = facing.jobs.get(job), text_in(entry, "state")
-    if known is not None and known.ended is not None and state and state not in _OPEN:
+    if known is None or not state:
+        return
+    known.is_shown = known.is_shown or text_in(entry, "does") == "read"
+    if known.ended is not None and state not in _OPEN:
         facing.seen.add(job)
 
 
@@ -209,10 +213,12 @@ def _gone(contract: Contract, job: _Known, at: int) -> list[str]:
 
 
 def _is_past(deadline: Deadline, job: _Known, at: int) -> bool:
-    if deadline.failure or deadline.default is None:
+    if deadline.failure:
         return False
-    limit = job.accepted + deadline.default
-    return at >= limit and (job.ended is None or job.ended >= limit)
+    if job.ended is None and job.is_shown:  # the client may have asked for another limit than the usual one
+        return True
+    limit = None if deadline.default is None else job.accepted + deadline.default
+    return limit is not None and at >= limit and (job.ended is None or job.ended >= limit)
 
 
 def _attempt(facing: _Facing, entry: Entry) -> None:
