@@ -17,7 +17,7 @@ _TEXTS = (
     "image/png", "1:1", "2026-11-20T09:15:30Z", "00000000-0000-4000-8000-000000000000",
     "00000000-0000-7000-8000-000000000000", "12", "0.5", "x" * 40,
 )  # fmt: skip
-_OTHERS = (None, True, 7, 0.5, "a", [], {})
+_OTHERS: tuple[Any, ...] = (None, True, 7, 0.5, "a", [], {})
 _CLASS = re.compile(r"\[(\^?)([^\]]+)\](?:\{(\d+)(?:,\d*)?\}|([+*?]))?")
 _SPECIAL = re.compile(r"\\(.)")
 
@@ -122,7 +122,9 @@ def _arrays(schema: Mapping[str, Any], others: list[Any], depth: int) -> Iterato
     if schema.get("prefixItems"):
         yield [_fitting(one, depth) for one in schema["prefixItems"]]
     one = _fitting(items, depth) if items is not False else None
-    bounds = [other.get(key) for other in [schema, *others] if isinstance(other, Mapping) for key in ("minItems", "maxItems")]
+    bounds = [
+        other.get(key) for other in [schema, *others] if isinstance(other, Mapping) for key in ("minItems", "maxItems")
+    ]
     sizes = {0, 1, 2, *(size + more for size in bounds if isinstance(size, int) for more in (-1, 0, 1))}
     yield from ([one] * size for size in sorted(sizes) if 0 <= size <= 64)
     inner = [other["items"] for other in others if isinstance(other, Mapping) and "items" in other]

@@ -98,9 +98,21 @@ def _witnesses(first: Any, second: Any) -> Iterator[Loss]:
             return
         if not is_valid(takes, value) or is_valid(refuses, value):
             continue
-        error = next(iter(refuses.iter_errors(value)))
+        error = _closest(next(iter(refuses.iter_errors(value))))
         key = (tuple(error.instance_path), error.kind.name)
         if key not in seen:
             seen.add(key)
             path, schema_path = tuple(error.instance_path), tuple(error.schema_path)
             yield Loss("witness", value, path, error.kind.name, schema_path, error.message[:200])
+
+
+def _closest(error: jsonschema_rs.ValidationError) -> jsonschema_rs.ValidationError:
+    """Go into the alternative that the value came closest to: the one that refuses it furthest inside."""
+    context = getattr(error.kind, "context", None)
+    branches = [branch for branch in context or () if branch]
+    if not branches:
+        return error
+    deepest = max(branches, key=lambda branch: (max(len(one.instance_path) for one in branch), -len(branch)))
+    inner = max(deepest, key=lambda one: len(one.instance_path))
+    is_deeper = len(inner.instance_path) > len(error.instance_path) or len(deepest) == 1
+    return _closest(inner) if is_deeper else error

@@ -65,9 +65,7 @@ def _of_deletions(
             yield _said(material, "use_after_free", reason, "operations", operation.name, operations=named)
 
 
-def _of_shared_paths(
-    material: Material, made: list[tuple[Operation, Any, dict[str, Any]]]
-) -> Iterator[dict[str, Any]]:
+def _of_shared_paths(material: Material, made: list[tuple[Operation, Any, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
     """A path that takes several segments for a name takes longer paths of the API too, by its own method."""
     contract = material.contract
     router = Router(one for one in contract.operations.values() if one.origin == contract.api.name)

@@ -73,9 +73,7 @@ def _token(name: str, argument: str) -> str:
 
 
 def account(contract: Contract) -> Schema:
-    return record(
-        {"balance": NUMBER, "used": NUMBER, "used_before": NUMBER, "unit": constant(contract.account.unit)}
-    )
+    return record({"balance": NUMBER, "used": NUMBER, "used_before": NUMBER, "unit": constant(contract.account.unit)})
 
 
 # --- models
@@ -206,7 +204,8 @@ def asset(material: Material) -> Schema:
         **dict.fromkeys(("key", "name", "media_type", "etag", "md5"), STRING),
         "label": _MAYBE_TEXT,
         "size": COUNT,
-        **dict.fromkeys(("width", "height"), {"type": ["integer", "null"], "minimum": 1}),
+        "width": {"type": ["integer", "null"], "minimum": 1},
+        "height": {"type": ["integer", "null"], "minimum": 1},
         "created": INTEGER,
         "confirmed": _MAYBE_MOMENT,
         "url": _url(material, "asset"),

@@ -62,7 +62,10 @@ def _order(one: tuple[str, str, dict[str, Any]]) -> int:
 
 
 def _add_requests(
-    document: dict[str, Any], operations: list[tuple[str, str, dict[str, Any]]], provider: str, choice: Mapping[str, str]
+    document: dict[str, Any],
+    operations: list[tuple[str, str, dict[str, Any]]],
+    provider: str,
+    choice: Mapping[str, str],
 ) -> None:
     documented = list(_documented(provider, choice))
     for path, method, spec in operations:

@@ -47,7 +47,7 @@ def _operation(material: Material, url: Url, method: str) -> dict[str, Any]:
         "summary": f"{_ABOUT[url.serves]}{life}",
         "tags": ["files"],
         "security": [],
-        "parameters": _parameters(material, url),
+        "parameters": _parameters(url),
         "responses": _responses(material, url, method),
         "x-fauxvider-serves": url.serves,
         **material.pointer("urls", url.name),
@@ -57,8 +57,8 @@ def _operation(material: Material, url: Url, method: str) -> dict[str, Any]:
     return spec
 
 
-def _parameters(material: Material, url: Url) -> list[dict[str, Any]]:
-    holes = [found for found in _HOLE.findall(url.path)]
+def _parameters(url: Url) -> list[dict[str, Any]]:
+    holes = _HOLE.findall(url.path)
     found = [{"name": _name(hole), "in": "path", "required": True, "schema": _schema(hole)} for hole in holes]
     if url.sigv4 is None:
         return found
@@ -87,7 +87,10 @@ def _responses(material: Material, url: Url, method: str) -> dict[str, Any]:
     found = {"description": "The file", **_content(material, url, method)}
     responses["200"] = found
     if method != "put":
-        responses["206"] = {"description": "The bytes that the Range header asks for", **_content(material, url, method)}
+        responses["206"] = {
+            "description": "The bytes that the Range header asks for",
+            **_content(material, url, method),
+        }
         responses["416"] = {"description": "The Range header asks for bytes that there are not"}
     return dict(sorted(responses.items()))
 

@@ -104,7 +104,9 @@ def _placeholder(inside: str, known: Knowledge) -> Shape:
 
 def _joined(text: str, known: Knowledge) -> Shape:
     """Text around placeholders: a constant if they all are, else a pattern as far as it can be told."""
-    patterns, texts, is_optional, at = [], [], False, 0
+    patterns: list[str] = []
+    texts: list[str | None] = []
+    is_optional, at = False, 0
     for found in _PIECE.finditer(text):
         before = text[at : found.start()]
         patterns.append(literal(before))
@@ -191,7 +193,7 @@ def _each(tree: Mapping[str, Any], known: Knowledge) -> Shape:
         return Shape(array(None))
     shape = shape_of(tree["$item"], known.bound(tree.get("$as", "item"), element))
     schema = array(shape.schema)
-    kept = {key: lists[key] for key in ("minItems", "maxItems") if key in lists and not shape.is_optional}
+    kept: Schema = {key: lists[key] for key in ("minItems", "maxItems") if key in lists and not shape.is_optional}
     return Shape(schema if has_null(source) or shape.schema is None else {**schema, **kept})
 
 

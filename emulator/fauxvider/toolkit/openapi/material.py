@@ -24,6 +24,7 @@ class Material:
     file: ContractFile
     choice: Mapping[str, str]
     memory: dict[Any, Any] = field(default_factory=dict)  # what has been worked out already
+    hides_echo: bool = False  # whether what a request said is left open where an answer repeats it
 
     @cached_property
     def contract(self) -> Contract:
@@ -88,7 +89,7 @@ class Material:
         outer = self.at("operations", operation.name, "schema")
         inner = self.at("models", model.name, "input") if model else {}
         at = operation.input if model else ()
-        schema = _plain(combined(outer, inner or {}, at=at, must_stand=not operation.on_empty))
+        schema: Schema = _plain(combined(outer, inner or {}, at=at, must_stand=not operation.on_empty))
         if model is None:
             return schema
         holder = schema
@@ -103,9 +104,11 @@ class Material:
 
     def echoed(self, operation: Operation, model: Model) -> Schema:
         """Give the schema of the body of a job that was accepted: what is never refused may hold anything."""
+        if self.hides_echo:
+            return {}
         key = ("echoed", operation.name, model.name)
         if key not in self.memory:
-            schema = self.body(operation, model)
+            schema: Schema = self.body(operation, model)
             if operation.on_invalid or operation.on_empty:
                 _set(schema, operation.input, {})
             rules = self.contract.assets

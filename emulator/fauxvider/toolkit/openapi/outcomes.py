@@ -32,16 +32,34 @@ def outcomes_of(material: Material, operation: Operation, models: tuple[str, ...
     for names, known in _situations(material, operation, models):
         name = next(name for name in (*names, "ok") if name in operation.answers)
         other = found.get(name)
-        if other is not None and other.known.job is not None and known.job is not None:
-            known = replace(known, job=JobFacts(other.known.job.states | known.job.states))
-        found[name] = Outcome(name, known)
+        found[name] = Outcome(name, known if other is None else _joined(other.known, known))
     return list(found.values())
+
+
+def _joined(one: Known, other: Known) -> Known:
+    if one.job is None or other.job is None:
+        return other
+    return replace(other, job=JobFacts(one.job.states | other.job.states))
 
 
 def _situations(
     material: Material, operation: Operation, models: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], Known]]:
     """Give for each situation the names under which its answer is looked for, and what is known."""
+    kind = operation.kind
+    if kind in _OF_JOBS or kind == "submit":
+        yield from _of_jobs(material, operation, models)
+    else:
+        yield ("ok",), _of_request(material, operation, models)
+        if "pending" in operation.answers:
+            yield ("pending",), _of_request(material, operation, models)
+    if "missing" in operation.answers:
+        yield ("missing",), about_requests(material, models, None)
+
+
+def _of_jobs(
+    material: Material, operation: Operation, models: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Known]]:
     contract, kind = material.contract, operation.kind
     job = about_jobs(material, models)
     every, over = states_of(contract), frozenset(ends_of(contract))
@@ -59,21 +77,15 @@ def _situations(
         if "already" in operation.answers:
             yield ("already",), replace(job, job=JobFacts(every - operation.from_states))
     elif kind == "retry":
-        submits = [one for one in contract.operations.values() if one.kind == "submit"]
-        first = frozenset().union(*(first_states(contract, replace(one, waits=None)) for one in submits))
+        once = (first_states(contract, replace(one, waits=None)) for one in material.submits())
+        first = frozenset[str]().union(*once)
         yield from _by_state(job, first, "ok")
         if "refused" in operation.answers:
             yield ("refused",), replace(job, job=JobFacts(every - operation.from_states))
-    elif kind in ("deliveries", "redeliver"):
+    else:
         yield ("ok",), replace(job, job=JobFacts(every if kind == "deliveries" else over))
         if "refused" in operation.answers:
             yield ("refused",), about_requests(material, models, None)
-    else:
-        yield ("ok",), _of_request(material, operation, models)
-        if "pending" in operation.answers:
-            yield ("pending",), _of_request(material, operation, models)
-    if "missing" in operation.answers:
-        yield ("missing",), about_requests(material, models, None)
 
 
 def _by_state(job: Known, states: frozenset[str], first: str) -> Iterator[tuple[tuple[str, ...], Known]]:
@@ -103,7 +115,7 @@ _SCHEMA = ("param_missing", "param_type", "param_range", "param_enum", "param_un
 
 def causes_of(material: Material, operation: Operation, models: list[Model]) -> list[str]:
     """Name the causes that can refuse a request: those of its checks, in their order, then those of its kind."""
-    found = [*_of_checks(material, operation, models), *_of_kind(material, operation)]
+    found = [*_of_checks(material, operation, models), *_of_kind(operation)]
     found += [answer.cause for answer in operation.answers.values() if answer.cause]
     return list(dict.fromkeys(cause for cause in found if cause in material.contract.errors))
 
@@ -134,7 +146,7 @@ def _of_checks(material: Material, operation: Operation, models: list[Model]) ->
             yield from causes.get(check, ())
 
 
-def _of_kind(material: Material, operation: Operation) -> Iterator[str]:
+def _of_kind(operation: Operation) -> Iterator[str]:
     kind, answers = operation.kind, operation.answers
     yield from _KINDS.get(kind, ())
     if kind in _OF_JOBS:

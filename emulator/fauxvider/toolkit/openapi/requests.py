@@ -40,8 +40,9 @@ def routes_of(material: Material, operation: Operation) -> list[Route]:
         return [Route(_open(operation.path), models, holes, is_unrolled=False)]
     routes: dict[str, Route] = {}
     for model in models:
-        key = model.key
-        path = _HOLE.sub(lambda found, key=key: key[in_path[found[1]]] if found[1] in in_path else found[0], operation.path)  # type: ignore[misc]  # noqa: E501
+        path = operation.path
+        for name, at in in_path.items():
+            path = re.sub(rf"\{{{name}\+?\}}", model.key[at].replace("\\", r"\\"), path)
         route = routes.setdefault(path, Route(_open(path), [], left, is_unrolled=True))
         route.models.append(model)
     return list(routes.values())
@@ -229,5 +230,3 @@ def _chosen(
 
 def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)
-
-

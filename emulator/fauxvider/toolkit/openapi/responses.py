@@ -74,7 +74,7 @@ def _header(name: str, schemas: list[Schema | None], one: _Gathered) -> dict[str
 # --- answers
 
 
-def _add_answer(
+def _add_answer(  # noqa: PLR0917 - one answer on its way into the responses
     material: Material, operation: Operation, name: str, answer: Answer, known: Known, gathered: dict[int, _Gathered]
 ) -> None:
     path = ("operations", operation.name, "answers", name)

@@ -9,8 +9,27 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 __all__ = [
-    "ANYTHING", "DECIMAL_TEXT", "INTEGER", "NAME", "NULL", "NUMBER", "STRING", "Schema", "array", "constant", "key_of",
-    "has_null", "literal", "member", "named", "nullable", "or_null", "record", "shape_of_value", "union", "without_null",
+    "ANYTHING",
+    "DECIMAL_TEXT",
+    "INTEGER",
+    "NAME",
+    "NULL",
+    "NUMBER",
+    "STRING",
+    "Schema",
+    "array",
+    "constant",
+    "has_null",
+    "key_of",
+    "literal",
+    "member",
+    "named",
+    "nullable",
+    "or_null",
+    "record",
+    "shape_of_value",
+    "union",
+    "without_null",
 ]  # fmt: skip
 
 Schema: TypeAlias = dict[str, Any]
