@@ -58,7 +58,7 @@ def _tell(report: pytest.TestReport, world: FauxWorld, folder: Path | None) -> d
     kept: dict[str, Path] = {}
     try:
         kept = {} if folder is None else keep(world, folder)
-        report.sections.append((TITLE, section_text(world, kept)))
+        report.sections.append((TITLE, section_text(world, kept, is_judged=_names_verdict(report))))
     except Exception as error:  # noqa: BLE001 - what is told of a failure must not stand in its way
         report.sections.append((TITLE, f"This could not be told: {type(error).__name__}: {error}"))
     return kept
@@ -95,9 +95,16 @@ def keep(world: FauxWorld, folder: Path) -> dict[str, Path]:
     return {"capsule": folder / CAPSULE, **kept}
 
 
-def section_text(world: FauxWorld, kept: dict[str, Path] | None = None) -> str:
+def _names_verdict(report: pytest.TestReport) -> bool:
+    """Tell whether the failure itself says what the client did wrong: once is enough."""
+    first = str(report.longrepr).partition("\n")[0]
+    return first.startswith("fauxvider (") and ("verdict" in first or "risks" in first)
+
+
+def section_text(world: FauxWorld, kept: dict[str, Path] | None = None, *, is_judged: bool = False) -> str:
     """Tell of a world: its story, why requests were refused, the verdict on the client, how to see it again."""
-    return "\n".join([*_story(world), *_misses(world), *_judged(world), *_kept(world, kept or {})])
+    judged = () if is_judged else _judged(world)
+    return "\n".join([*_story(world), *_misses(world), *judged, *_kept(world, kept or {})])
 
 
 def _story(world: FauxWorld) -> Iterator[str]:
