@@ -99,7 +99,7 @@ class Client:
 
 
 def _until(is_so: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline, "it has not come"
 
@@ -305,6 +305,8 @@ def test_no_secret_is_in_a_capsule(server: Server) -> None:
         who = f"{canaries['user']}:{canaries['password']}"
         client.submit(hook=f"http://{who}@{place}?t={canaries['query']}#{canaries['mark']}")
         client.submit(hook=f"{hook.url}?t={canaries['query']}", intent=canaries["intent"])
+        client.submit(hook=f"{hook.url}?token={canaries['key']}&x=1")
+        client.submit(hook=f"http://me:{canaries['key']}@{place}")
         client.submit(prompt=f"my key is {canaries['key']}")
         headers = {"API-KEY": canaries["api"], "Cookie": canaries["cookie"], "X-Own": canaries["other"]}
         client.call("POST", "/v2/acme-dev/run", {"input": {"prompt": "x"}}, authorization="", **headers)
@@ -317,6 +319,7 @@ def test_no_secret_is_in_a_capsule(server: Server) -> None:
         world.advance("1m")
         data, journal = save_capsule(world), journal_lines(world.journal()["entries"])
     assert b"canary" not in data
+    assert journal.count(b'"leaks":"key"') == 2  # the rule about keys in addresses sees them in the repeated run, too
     result = replay(read_capsule(data), contracts=[ACME])
     assert result.first_difference == ""
     assert result.journal == journal

@@ -25,6 +25,7 @@ __all__ = [
     "KeepsOneSecret",
     "KeepsTheLabel",
     "KnowsItsOwn",
+    "KnowsItselfByTheKey",
     "OneSession",
     "OneTry",
     "ProcessesCopies",
@@ -258,6 +259,14 @@ class KeepsTheLabel(Client):
 
     def keep(self, order: Order, data: bytes) -> None:
         self.wire.note("saved", job=order.id, text=self.label)
+
+
+class KnowsItselfByTheKey(Client):
+    """Puts the API key into the callback address, so that it knows a callback for its own."""
+
+    def body_of(self, order: Order) -> dict[str, Any]:
+        key = self.dialect.key[1].removeprefix("Bearer ")
+        return {**super().body_of(order), self.dialect.callback: f"{self.hook}?token={key}"}
 
 
 class OneSession(Client):

@@ -42,6 +42,7 @@ from support.bad_takers import (
     KeepsLinks,
     KeepsOneSecret,
     KeepsTheLabel,
+    KnowsItselfByTheKey,
     KnowsItsOwn,
     OneSession,
     OneTry,
@@ -290,5 +291,6 @@ BUGS: tuple[Bug, ...] = (
         "onemin",
         rules=(_on("output", {"content_type": "text/html"}),),
     ),
+    Bug(KnowsItselfByTheKey, "leaked-key-to-callback", "users.md appendix 1", provider="runflow", style="hybrid"),
     Bug(OneSession, "leaked-key-to-file-host", "runflow.md 10", provider="onemin"),
 )

@@ -75,7 +75,7 @@ DIALECTS: dict[str, Dialect] = {
     ),
     "runflow": Dialect(
         name="runflow",
-        key=("Authorization", "Bearer rf-key"),
+        key=("Authorization", "Bearer rf-key-0001"),
         submit="/v1/models/black-forest-labs/flux-2-klein-4b/edit/runs",
         read="/v1/runs/{id}",
         body=lambda prompt: {"input": {"prompt": prompt}},

@@ -15,10 +15,10 @@ from fauxvider.engine.outputs import sniff
 from fauxvider.engine.plan import at_pointer, draw_plan
 from fauxvider.errors import FauxviderError
 from fauxvider.service import outputs, pictures
-from fauxvider.service.journal import address_shown
+from fauxvider.service.journal import address_shown, holds_key
 from fauxvider.service.scopes import RequestScope
 from fauxvider.service.twisting import twist
-from fauxvider.service.wire import Rejection, Request
+from fauxvider.service.wire import Rejection, Request, key_of
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Call, Provider
@@ -191,7 +191,7 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
     await provider.store.add_job(job)
     for event in events:
         await provider.store.add_event(job.id, event)
-    _write_down(provider, job)
+    _write_down(provider, call, job)
     record = await provider.store.record(job.id) or record
     await provider.schedule(record)
     if live is not None and job.plan.live:
@@ -199,17 +199,22 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
     return record
 
 
-_JOURNAL = ("provider", "job", "operation", "model", "price", "intent", "fingerprint", "address", "key", "number")
+_JOURNAL = (
+    "provider", "job", "operation", "model", "price", "intent", "fingerprint", "address", "key", "number", "leaks",
+)  # fmt: skip
 
 
-def _write_down(provider: Provider, job: Job) -> None:
-    shown = address_shown(job.address) if job.address else ""
+def _write_down(provider: Provider, call: Call, job: Job) -> None:
+    shown, leaks = "", ""
+    if job.address:
+        shown = address_shown(job.address)
+        leaks = "key" if holds_key(job.address, key_of(provider.contract.auth, call.request)[0]) else ""
     provider.world.journal.add(
         job.accepted,
         "accepted",
         _JOURNAL,
         (provider.name, job.id, job.operation, job.model, job.price, job.intent, job.fingerprint, shown, job.key,
-         job.request),
+         job.request, leaks),
     )  # fmt: skip
 
 

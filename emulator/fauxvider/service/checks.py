@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fauxvider.contract.model import Auth, Issue, Operation
+from fauxvider.contract.model import Issue, Operation
 from fauxvider.contract.templates import text_of
 from fauxvider.engine.plan import at_pointer
 from fauxvider.gate import JsonRefusedError, parse_json
 from fauxvider.service import references
 from fauxvider.service.acceptance import prepare, request_print
-from fauxvider.service.wire import Rejection, Request, header_of
+from fauxvider.service.wire import Rejection, header_of, key_of
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Call, Provider
@@ -45,22 +45,6 @@ _CAUSES = {
 def cause_of(keyword: str) -> str:
     """Name the cause of a refusal by the schema's keyword that a body breaks."""
     return _CAUSES.get(keyword, "param_invalid")
-
-
-def key_of(auth: Auth, request: Request) -> tuple[str, bool]:
-    """Give the API key ("" without one) and whether any of the accepted headers was there."""
-    is_present = False
-    for accepted in auth.accept:
-        value = header_of(request, accepted.header.encode("latin-1"))
-        if value is None:
-            continue
-        is_present = True
-        if not accepted.scheme:
-            return value.strip(), True
-        scheme, _, key = value.partition(" ")
-        if scheme.lower() == accepted.scheme.lower():
-            return key.strip(), True
-    return "", is_present
 
 
 def check_auth(provider: Provider, call: Call) -> Rejection | None:

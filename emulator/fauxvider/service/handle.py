@@ -12,14 +12,13 @@ from fauxvider.gate import JsonRefusedError, parse_json
 from fauxvider.scenario.model import Fault
 from fauxvider.service import jobs, library, lists
 from fauxvider.service.acceptance import request_print
-from fauxvider.service.checks import key_of
 from fauxvider.service.durable import state_of
 from fauxvider.service.files import serve_file
 from fauxvider.service.misbehave import after, before, faults_of, names_of
 from fauxvider.service.provider import Call, Provider
 from fauxvider.service.scopes import RequestScope
 from fauxvider.service.twisting import move_account
-from fauxvider.service.wire import Rejection, Reply, Request
+from fauxvider.service.wire import Rejection, Reply, Request, key_of
 
 __all__ = ["KINDS", "handle"]
 

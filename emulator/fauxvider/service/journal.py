@@ -6,17 +6,21 @@ and query.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from fauxvider.values import decimal_text
 
-__all__ = ["Journal", "address_shown", "fingerprint"]
+__all__ = ["Journal", "address_shown", "fingerprint", "holds_key"]
+
+_LONG = 8  # a shorter key is found in every second word
+_STAND_IN = re.compile(r"key-\d+")  # of a recorded run that is played again
 
 CAPACITY = 10_000
 Sink: TypeAlias = Callable[[int, Mapping[str, Any]], None]
@@ -85,3 +89,10 @@ def address_shown(url: str) -> str:
         return "(unreadable)"
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}{port}{parts.path}"
+
+
+def holds_key(address: str, key: str) -> bool:
+    """Tell whether an API key stands in an address, as it is or escaped."""
+    if _STAND_IN.fullmatch(key):
+        return key in re.split(r"[/?#&=:@]", address)
+    return len(key) >= _LONG and (key in address or key in unquote(address))

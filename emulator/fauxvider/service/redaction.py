@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from urllib.parse import unquote
 
 from fauxvider.contract.model import Contract
 from fauxvider.engine.facts import ApiKey
@@ -26,19 +28,30 @@ _ADDRESS = re.compile(
 )
 _WHOLE_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://\S+")
 _ADDRESS_INSIDE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,30}:(?:\\?/){2}[^\s\"'<>]+")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
-def shown_address(address: str) -> tuple[str, list[str]]:
-    """Give an address of the same length without userinfo, query and fragment, and what was taken out."""
+def shown_address(address: str, keys: Mapping[str, str] = _NOTHING) -> tuple[str, list[str]]:
+    """Give an address of the same length without userinfo, query and fragment, and what was taken out.
+
+    Where one of `keys` (long ones, with their stand-ins) stood in those, its stand-in does.
+    """
     found = _ADDRESS.fullmatch(address)
     if found is None:
         return address, []
     parts = {name: found[name] or "" for name in ("user", "query", "mark")}
-    user = re.sub("[^:]", "x", parts["user"]) + "@" if found["user"] is not None else ""
-    query, mark = (part[:1] + re.sub("[^&=]", "x", part[1:]) for part in (parts["query"], parts["mark"]))
+    user = _masked(parts["user"], ":", keys) + "@" if found["user"] is not None else ""
+    query, mark = (part[:1] + _masked(part[1:], "&=", keys) for part in (parts["query"], parts["mark"]))
     taken = [part for part in (parts["user"], parts["query"][1:], parts["mark"][1:]) if part]
     return f"{found['head']}{user}{found['place']}{query}{mark}", taken
+
+
+def _masked(part: str, kept: str, keys: Mapping[str, str]) -> str:
+    name = next((name for key, name in keys.items() if key in part or key in unquote(part)), "")
+    if name and len(part) > len(name):
+        return f"{name}{kept[0]}{'x' * (len(part) - len(name) - 1)}"
+    return re.sub(f"[^{kept}]", "x", part)
 
 
 class Redactor:
@@ -130,7 +143,7 @@ class Redactor:
         text = json.loads(token)
         if text != address and not _WHOLE_ADDRESS.fullmatch(text):
             return token
-        shown, parts = shown_address(text)
+        shown, parts = shown_address(text, {key: self._keys[key] for key in self.long_keys})
         taken += parts
         return json.dumps(shown, ensure_ascii=False).encode() if parts else token
 

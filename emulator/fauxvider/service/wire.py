@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Rejection", "Reply", "Request", "WireFault", "header_of"]
+from fauxvider.contract.model import Auth
+
+__all__ = ["Rejection", "Reply", "Request", "WireFault", "header_of", "key_of"]
 
 
 @dataclass(slots=True)
@@ -77,3 +79,19 @@ def header_of(request: Request, name: bytes) -> str | None:
         named = request.named = dict(request.headers)
     value = named.get(name)
     return None if value is None else value.decode("latin-1")
+
+
+def key_of(auth: Auth, request: Request) -> tuple[str, bool]:
+    """Give the API key ("" without one) and whether any of the accepted headers was there."""
+    is_present = False
+    for accepted in auth.accept:
+        value = header_of(request, accepted.header.encode("latin-1"))
+        if value is None:
+            continue
+        is_present = True
+        if not accepted.scheme:
+            return value.strip(), True
+        scheme, _, key = value.partition(" ")
+        if scheme.lower() == accepted.scheme.lower():
+            return key.strip(), True
+    return "", is_present
