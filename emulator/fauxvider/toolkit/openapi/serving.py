@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from fauxvider.contract.parse import ContractFile
 from fauxvider.gate import dump_json
 from fauxvider.service.emulator import Emulator
-from fauxvider.toolkit.openapi.document import openapi_document
-from fauxvider.toolkit.openapi.examples import add_examples
 
 __all__ = ["OpenApiPages"]
 
@@ -45,6 +43,9 @@ class OpenApiPages:
 
 
 def _document(file: ContractFile, choice: Mapping[str, str], base_url: str) -> bytes:
+    from fauxvider.toolkit.openapi.document import openapi_document  # few who serve ask for one
+    from fauxvider.toolkit.openapi.examples import add_examples
+
     document = openapi_document(file, choice, base_url=base_url)
     add_examples(document, file)
     return dump_json(document)
