@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import os
 import socket
@@ -75,7 +76,7 @@ class Guard:
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
         attempt = Attempt(name, number, test, _door_of_caller(), is_provider)
         self.attempts.append(attempt)
-        raise EgressError(str(attempt))
+        raise EgressError(errno.ECONNREFUSED, str(attempt))
 
 
 def _is_here(name: str) -> bool:
