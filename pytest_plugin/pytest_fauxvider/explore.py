@@ -31,7 +31,10 @@ _EVERY = 50  # runs between two signs of life
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """How often each thing may happen in one run. `moves`: of time; `faults`: of a request (lost, late, ...), and of callbacks."""
+    """How often each thing may happen in one run.
+
+    `moves` are those of time; `faults` what becomes of a request (lost, late, ...), or of callbacks.
+    """
 
     orders: int = 1
     polls: int = 3
@@ -87,8 +90,8 @@ class Explored:
             )
         skipped = f" ({self.skipped:,} of them lead to where others had been)" if self.skipped else ""
         return (
-            f"{self.machine}: within the bound ({self.bound}) no run breaks it. All {self.runs:,} interleavings{skipped}, "
-            f"of up to {self.longest} steps, were played."
+            f"{self.machine}: within the bound ({self.bound}) no run breaks it. "
+            f"All {self.runs:,} interleavings{skipped}, of up to {self.longest} steps, were played."
         )
 
 

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from fauxvider.analysis.entries import since_text
 from fauxvider.analysis.story import tell
 from fauxvider.errors import FauxviderError, UsageError
 from pytest_fauxvider.invariants import ViolationError
+from pytest_fauxvider.shortening import kind_of, shortened
 
 if TYPE_CHECKING:
     from pytest_fauxvider.knobs import Step
@@ -27,7 +28,7 @@ _WIDTH = 96
 
 def story_of(stage: Stage) -> list[str]:
     """Tell a run, step by step, with what the provider saw during each."""
-    entries = stage.world.journal()["entries"]
+    entries = stage.entries()
     began, lines = stage.model.began, []
     bounds = [total for _, total, _ in stage.told[1:]] + [len(entries)]
     for (moment, first, text), end in zip(stage.told, bounds, strict=True):
@@ -75,29 +76,47 @@ class Tale:
         return self._tell()
 
 
-def tale_of(stage: Stage, error: BaseException, machine: type) -> str:
-    """Tell a failure and write its files; give the text for the test's report."""
-    lines = ["", f"{machine.__name__}: {error}" if str(error) else f"{machine.__name__}: {type(error).__name__}", ""]
-    lines += story_of(stage)
-    lines += [
-        "",
-        "To play it again without Hypothesis:",
-        "",
-        *play_lines(stage.steps, head=f"{machine.__name__}.play"),
-        "",
-    ]
+def tale_of(stage: Stage, error: Exception, machine: Any) -> str:
+    """Tell a failure, as short as it can be made, and write its files; give the text for the test's report."""
+    kind = kind_of(error)
+    found = stage.steps
+    steps = shortened(tuple(found), kind, lambda run: machine.outcome(run)[0])
+    again, own = machine.outcome(steps, keep=True)
+    if again is None or kind_of(again) != kind:
+        own.close()
+        again, own, steps = error, stage, tuple(found)  # a client that does not do the same thing twice
     try:
-        lines += [f"{what}: {path}" for what, path in write_failure(stage, error, machine)]
+        return "\n".join(_tale(own, again, machine, steps))
+    finally:
+        if own is not stage:
+            own.close()
+
+
+def _tale(stage: Stage, error: Exception, machine: Any, steps: Sequence[Step]) -> Iterator[str]:
+    yield from (
+        "",
+        f"{machine.__name__}: {error}" if isinstance(error, ViolationError) else _raised(machine, error),
+        "",
+    )
+    yield from story_of(stage)
+    yield from ("", "To play it again without Hypothesis:", "")
+    yield from (*play_lines(steps, head=f"{machine.__name__}.play"), "")
+    try:
+        yield from [f"{what}: {path}" for what, path in write_failure(stage, error, machine)]
     except (OSError, FauxviderError) as problem:
-        lines.append(f"No files were written: {problem}")
-    return "\n".join(lines)
+        yield f"No files were written: {problem}"
+
+
+def _headline(machine: Any, error: Exception) -> str:
+    raised = "" if isinstance(error, ViolationError) else f"the client raised {type(error).__name__}: "
+    return f"{machine.__name__}: {raised}{error}"
 
 
 def write_failure(stage: Stage, error: BaseException, machine: type) -> list[tuple[str, str]]:
     """Write the capsule and the pytest file; give what was written where."""
     folder = Path(os.environ.get("FAUXVIDER_OUT") or str(getattr(machine, "out", ".fauxvider")))
     folder.mkdir(parents=True, exist_ok=True)
-    kind = error.name if isinstance(error, ViolationError) else type(error).__name__
+    kind = kind_of(error)
     name = re.sub(r"[^a-z0-9]+", "_", f"{machine.__name__}_{kind}".lower()).strip("_")
     capsule = folder / f"{name}.capsule.json"
     stage.world.save(capsule)

@@ -22,10 +22,10 @@ docs/machine.md tells what each method means, what the machine does, and what it
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
-from hypothesis import note
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -34,7 +34,7 @@ from fauxvider.values import parse_span
 from pytest_fauxvider.beliefs import Intent
 from pytest_fauxvider.failing import Tale, steps_of, tale_of
 from pytest_fauxvider.invariants import INVARIANTS
-from pytest_fauxvider.knobs import Budget, Knobs
+from pytest_fauxvider.knobs import Budget, Knobs, Step
 from pytest_fauxvider.line import FATES, Fate
 from pytest_fauxvider.stage import CALLBACK_FATES, SPANS, Stage
 from pytest_fauxvider.troubles import TROUBLES
@@ -209,7 +209,33 @@ class ProviderMachine(RuleBasedStateMachine):
         finally:
             self.stage.close()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # One bug after the other, and no explanations that name lines of this package.
+        cls.TestCase.settings = settings(
+            deadline=None,
+            suppress_health_check=[*HealthCheck.__members__.values()],
+            report_multiple_bugs=False,
+            stateful_step_count=25,
+            phases=[phase for phase in Phase if phase is not Phase.explain],
+        )
+
     # --- without Hypothesis
+
+    @classmethod
+    def outcome(cls, steps: Iterable[Step], *, keep: bool = False) -> tuple[Exception | None, Stage]:
+        """Play steps; give what the client does wrong (None: nothing), and the stage, still open to `keep` it."""
+        stage = cls().stage
+        try:
+            for step in steps:
+                stage.step(step.name, **step.args)
+            stage.rest()
+        except Exception as error:  # noqa: BLE001 - whatever the client raises is what is asked for
+            return error, stage
+        finally:
+            if not keep:
+                stage.close()
+        return None, stage
 
     @classmethod
     def play(cls: type[M], *steps: tuple[str, dict[str, Any]]) -> M:

@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from fauxvider import UsageError, WorldHandle
@@ -62,8 +63,10 @@ class Stage:
             contract = self.server.emulator.compiled(knobs.provider, {}).contract
             options["scenario"] = {"scenario": 1, "name": trouble, "rules": list(rules_for(trouble, contract))}
         self.server.deliver = self._deliver
-        self.world: WorldHandle = self.server.world(name="machine", **options)
-        self._world = self.server.emulator.world("machine")
+        # A run that is still open may be told by playing it again beside it.
+        name = next(name for name in map("machine-{}".format, count(1)) if not self.server.emulator.find_world(name))
+        self.world: WorldHandle = self.server.world(name=name, **options)
+        self._world = self.server.emulator.world(name)
         self.provider = self._world.provider(knobs.provider)
         if knobs.model and knobs.model not in self.provider.contract.models:
             known = ", ".join(self.provider.contract.models)
@@ -360,12 +363,18 @@ class Stage:
         return job.had_its_chance or order.handle not in self._pending()
 
     def _is_dead(self, link: str) -> bool:
-        answer = self.server.request("GET", link, world="machine")
+        answer = self.server.request("GET", link, world=self._world.name)
         self.line.absorb()
         return answer.status >= 400
 
+    def entries(self) -> list[dict[str, Any]]:
+        """Give the world's journal."""
+        return list(self._world.journal.entries())
+
     def close(self) -> None:
-        self.world.drop()
+        """Drop the world. May be called more than once."""
+        if not self._world.closed:
+            self.world.drop()
 
 
 def run_now(work: Any) -> Any:

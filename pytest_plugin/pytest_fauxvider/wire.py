@@ -85,7 +85,7 @@ class Http:
             sent.setdefault("content-type", "application/json")
         if url.startswith("/"):
             url = self.base_url + url
-        if url.startswith(f"{self.base_url}/") and not url.startswith(f"{self.base_url}/~"):
+        if self._is_api(url):
             sent = {**self.headers, **sent}
         return url, list(sent.items()), body
 
@@ -102,7 +102,17 @@ class Http:
         return module.AsyncClient(transport=self.transport(library, is_async=True), **self._options(options))
 
     def _options(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {"base_url": self.base_url, "headers": self.headers, **options}
+        return {"base_url": self.base_url, "auth": self._signed, **options}
+
+    def _signed(self, request: Any) -> Any:
+        """Add the key to what goes to the API, and to nothing else."""
+        if self._is_api(str(request.url)):
+            for name, value in self.headers.items():
+                request.headers.setdefault(name, value)
+        return request
+
+    def _is_api(self, url: str) -> bool:
+        return url.startswith(f"{self.base_url}/") and not url.startswith(f"{self.base_url}/~")
 
     def transport(self, library: str = "httpx", *, is_async: bool = False) -> Any:
         """Give a transport for clients that are made elsewhere."""

@@ -306,7 +306,7 @@ class HttpxPolling(Careful):
         import httpx
 
         try:
-            found = self.web.get(url, headers={"authorization": ""})
+            found = self.web.get(url)
         except httpx.TransportError:
             return
         if found.status_code == 200:

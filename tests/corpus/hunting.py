@@ -25,9 +25,9 @@ class Find:
     text: str
 
 
-def hunt(client: type[ProviderMachine], *, examples: int = 1_500) -> Find | None:
-    """Look for a defect until one is found; give it, as short as Hypothesis makes it."""
-    return _run(client, examples=examples, phases=(Phase.generate, Phase.shrink))
+def hunt(client: type[ProviderMachine], *, examples: int = 2_000, is_shrunk: bool = True) -> Find | None:
+    """Look for a defect until one is found; give it, as short as Hypothesis makes it if it `is_shrunk`."""
+    return _run(client, examples=examples, phases=(Phase.generate, Phase.shrink) if is_shrunk else (Phase.generate,))
 
 
 def innocent(client: type[ProviderMachine], *, examples: int) -> Find | None:
