@@ -12,6 +12,7 @@ from fauxvider.engine.plan import at_pointer
 from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.cases_ends import ending_cases
 from fauxvider.toolkit.verify.cases_files import check_pictures
+from fauxvider.toolkit.verify.cases_requests import search_bound
 from fauxvider.toolkit.verify.jobs import Watch, begin, job_call, phases_of, read_operation, start, submissions
 from fauxvider.toolkit.verify.names import Run
 from fauxvider.toolkit.verify.samples import Call, NotAskedError
@@ -121,8 +122,15 @@ def _is_refused(session: Session, call: Call, model: str) -> bool:
     session.found.remove(refused)
     at = f"/models/{model}/input"
     named = [name for name in call.given if name in refused.got]
-    for rule in [f"{at}/properties/{name}" for name in named] or [at]:
-        session.fail(rule, "status", f"{refused.wanted}, as every value is within its bounds", refused.got)
+    wanted = f"{refused.wanted}, as every value is within its bounds"
+    for name in named:
+        schema = call.model.input["properties"].get(name, {}) if call.model else {}
+        side = next((side for side in ("minimum", "maximum") if schema.get(side) == call.given[name]), "")
+        rule = f"{at}/properties/{name}" + (f"/{side}" if side else "")
+        bound = search_bound(session, call.operation, call.model, rule) if call.model and side else None
+        session.fail(rule, "status", wanted, refused.got, bound)
+    if not named:
+        session.fail(at, "status", wanted, refused.got)
     return True
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from fauxvider.contract.model import Model, Operation
+from fauxvider.contract.strict import pointer_parts
 from fauxvider.errors import UsageError
 from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.names import face_rule
@@ -15,9 +16,10 @@ from fauxvider.toolkit.verify.samples import Call, NotAskedError, Variant
 from fauxvider.toolkit.verify.session import Session
 from fauxvider.toolkit.verify.wants import Exactly, Mismatch
 
-__all__ = ["CAUSES", "any_call", "request_cases"]
+__all__ = ["CAUSES", "any_call", "request_cases", "search_bound"]
 
 _NOWHERE = "no-such-thing-0"
+_REACH = 4_096  # steps of the grid on either side of the bound that the contract has
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _MAX_BODY = 32 * 1024 * 1024
 CAUSES = {
@@ -192,6 +194,8 @@ def _model_cases(session: Session, operation: Operation) -> Iterator[Case]:
 
 
 def _no_model(session: Session, operation: Operation, *, is_type: bool) -> None:
+    if operation.when:
+        raise NotAskedError("this operation takes the requests of certain models alone")
     call = any_call(session, operation)
     model = call.model
     if model is None:
@@ -274,7 +278,13 @@ def _broken(session: Session, operation: Operation, model: Model, variant: Varia
     if answer.status and answer.status != wanted.status and answer.status < 400:
         # It was taken, and perhaps billed: the rule in the schema does not hold any more.
         session.pay(session.run_of(session.samples.call(operation, model)))
-        session.fail(variant.rule, "status", f"{wanted.status}: {issue.message}", str(answer.status), answer.status)
+        session.fail(
+            variant.rule,
+            "status",
+            f"{wanted.status}: {issue.message}",
+            str(answer.status),
+            search_bound(session, operation, model, variant.rule),
+        )
         return
     found.mismatches = [_of_bound(one, variant) for one in found.mismatches]
     session.note(found)
@@ -282,6 +292,30 @@ def _broken(session: Session, operation: Operation, model: Model, variant: Varia
 
 def _of_bound(one: Mismatch, variant: Variant) -> Mismatch:
     """A refusal that differs in its numbers alone tells of another bound, not of another wording."""
-    if not one.rule.startswith("/issues/texts/") or _NUMBER.sub("#", one.wanted) != _NUMBER.sub("#", one.got):
+    if not one.rule.startswith("/issues/texts/") or _NUMBER.sub("#", one.wanted) != _NUMBER.sub(
+        "#", one.got.strip('"')
+    ):
         return one
-    return replace(one, rule=variant.rule.rpartition("/")[0])
+    return replace(one, rule=variant.rule.rpartition("/")[0], observed=None, kind="bound")
+
+
+def search_bound(session: Session, operation: Operation, model: Model, rule: str) -> int | None:
+    """Find out where a bound lies now, with one's own play money: the last whole value that is taken, on the grid."""
+    *_, name, keyword = pointer_parts(rule)
+    schema = model.input.get("properties", {}).get(name, {})
+    old, step = schema.get(keyword), schema.get("multipleOf", 1)
+    if session.world is None or keyword not in ("minimum", "maximum") or type(old) is not int or type(step) is not int:
+        return None
+    sign = 1 if keyword == "maximum" else -1
+
+    def is_taken(steps: int) -> bool:
+        given = {**session.samples.input_for(model), name: old + sign * steps * step}
+        return session.send(session.samples.call(operation, model, given)).status < 400
+
+    inside, outside = -_REACH, _REACH
+    if is_taken(outside):
+        return None
+    while outside - inside > 1:
+        middle = (inside + outside) // 2
+        inside, outside = (middle, outside) if is_taken(middle) else (inside, middle)
+    return old + sign * inside * step if inside > -_REACH else None

@@ -36,7 +36,8 @@ class Editor:
         self.tree: Map = file.resolved(readings)
         self._file = file
         self._text = text
-        self._spans = _spans(text)
+        self._scalars, self._containers = _spans(text)
+        self._pending: dict[str, Map] = {}  # mappings that are rewritten, as they will be
         self._starts = _line_starts(text)
         self._changes: dict[tuple[int, int], str] = {}
 
@@ -62,22 +63,38 @@ class Editor:
     def put_key(self, pointer: str, value: Any) -> bool:
         """Set a key, whether it is there or not; a new one rewrites the mapping that holds it."""
         above, name = _halves(pointer)
-        holder = self.at(above)
-        if not isinstance(holder, Map):
+        holder = self._holder(above)
+        if holder is None:
             return False
-        return self.put(pointer, value) if name in holder else self.put(above, {**holder, name: value})
+        if name in holder and above not in self._pending:
+            return self.put(pointer, value)
+        return self._rewrite(above, {**holder, name: value})
 
     def drop_key(self, pointer: str) -> bool:
+        """Take a key out of its mapping, which is rewritten."""
         above, name = _halves(pointer)
-        holder = self.at(above)
-        if not isinstance(holder, Map) or name not in holder:
+        holder = self._holder(above)
+        if holder is None or name not in holder:
             return False
-        return self.put(above, {key: value for key, value in holder.items() if key != name})
+        return self._rewrite(above, {key: value for key, value in holder.items() if key != name})
+
+    def _holder(self, pointer: str) -> Map | None:
+        holder = self._pending.get(pointer, self.at(pointer))
+        return holder if isinstance(holder, Map) else None
+
+    def _rewrite(self, pointer: str, tree: Mapping[str, Any]) -> bool:
+        if not self.put(pointer, tree):
+            return False
+        self._pending[pointer] = made = Map()
+        made.update(tree)
+        return True
 
     def _replace(self, pointer: str, text: str, *, of_key: bool) -> bool:
         place = place_of(self.tree, pointer, file=self._file.file, of_key=of_key)
         start = self._starts[place.line - 1] + place.column - 1 if 0 < place.line <= len(self._starts) else -1
-        end = self._spans.get(start)
+        # A block mapping starts where its first key does: what is replaced says which of the two is meant.
+        is_container = not of_key and isinstance(self.at(pointer), Map | Items)
+        end = (self._containers if is_container else self._scalars).get(start)
         if end is None:
             return False
         self._changes[start, end] = text
@@ -123,9 +140,13 @@ def _line_starts(text: str) -> list[int]:
     return starts
 
 
-def _spans(text: str) -> dict[int, int]:
-    """Give where each node ends, by where it starts; a block ends with its last scalar, not with the blank after it."""
-    spans: dict[int, int] = {}
+def _spans(text: str) -> tuple[dict[int, int], dict[int, int]]:
+    """Give where scalars, and where containers end, by where they start.
+
+    A block ends with its last scalar, not with the blank after it.
+    """
+    scalars: dict[int, int] = {}
+    containers: dict[int, int] = {}
     open_at: list[int] = []
     end = 0
     for event in yaml.parse(text, Loader=_LOADER):
@@ -134,13 +155,11 @@ def _spans(text: str) -> dict[int, int]:
             continue
         if isinstance(event, yaml.ScalarEvent):
             end = first.index + len(text[first.index : last.index].rstrip())
-            spans[first.index] = end
+            scalars[first.index] = end
         elif isinstance(event, yaml.CollectionStartEvent):
             open_at.append(first.index)
             end = last.index
         elif isinstance(event, yaml.CollectionEndEvent):
-            is_flow = text[first.index : last.index] in ("}", "]")
-            end = last.index if is_flow else end
-            start = open_at.pop()
-            spans[start] = max(end, spans.get(start, 0))
-    return spans
+            end = last.index if text[first.index : last.index] in ("}", "]") else end
+            containers[open_at.pop()] = end
+    return scalars, containers

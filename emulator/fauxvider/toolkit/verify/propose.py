@@ -44,18 +44,51 @@ def propose(
     text = _text(file)
     editor, made = Editor(file, readings, text), Proposal()
     source = f"verify-{day}"
+    changed: set[str] = set()
+    pending: list[Mismatch] = []
+    renamed = dict(_renamed(results))
+    for rule, name in renamed.items():
+        if editor.rename(rule, name):
+            changed |= {rule, pointer_text(pointer_parts(rule)[:-1])}
+            made.changes.append(f"{rule}: is called {name}")
+            _witness(editor, file, readings, rule, f"observed {source} @{day} - was called {pointer_parts(rule)[-1]}")
     for one in _once(results):
-        told = _change(editor, one)
-        if told is None:
-            made.left.append(f"{one.rule} ({one.place}: {one.wanted} was wanted, {one.got} came)")
+        if one.kind in ("missing", "extra") and one.rule in changed:
             continue
+        told = _change(editor, one, results)
+        if told is None:
+            pending.append(one)
+            continue
+        changed.add(one.rule)
         made.changes.append(f"{one.rule}: {told}")
         _witness(editor, file, readings, one.rule, f"observed {source} @{day} - {told}")
+    made.left = [
+        f"{one.rule} ({one.place}: {one.wanted} was wanted, {one.got} came)"
+        for one in pending
+        if not any(one.rule == rule or one.rule.startswith(f"{rule}/") for rule in changed)
+    ]
     if made.changes:
         editor.source(source, "fauxvider verify", day)
     made.text = editor.text
     _check(made, file.file)
     return made
+
+
+def _renamed(results: Sequence[Result]) -> Iterator[tuple[str, str]]:
+    """Walk the fields that go by another name: one is missing and one is new, in the same object of one answer."""
+    for result in results:
+        for one in result.mismatches:
+            holder = pointer_text(pointer_parts(one.rule)[:-1])
+            beside = [other for other in result.mismatches if other.rule == holder and other.kind == "extra"]
+            gone = [other for other in result.mismatches if other.kind == "missing" and other.place != one.place]
+            rivals = [other for other in gone if pointer_text(pointer_parts(other.rule)[:-1]) == holder]
+            if (
+                one.kind == "missing"
+                and one.place.startswith("/")
+                and len({other.place for other in beside}) == 1
+                and not rivals
+            ):
+                yield one.rule, pointer_parts(beside[0].place)[-1]
 
 
 def _day(given: str | None) -> str:
@@ -79,7 +112,7 @@ def _once(results: Sequence[Result]) -> Iterator[Mismatch]:
     seen: set[tuple[str, str]] = set()
     for result in results:
         for one in result.mismatches:
-            key = (one.rule, one.place if one.kind in ("extra", "missing") else "")
+            key = (one.rule, one.place if one.kind in ("extra", "missing") else one.kind)
             if key not in seen:
                 seen.add(key)
                 yield one
@@ -106,7 +139,11 @@ def _witness(editor: Editor, file: ContractFile, readings: Mapping[str, str], ru
 # --- one change: a function for each kind of rule, the first that knows one
 
 
-def _change(editor: Editor, one: Mismatch) -> str | None:
+def _change(editor: Editor, one: Mismatch, results: Sequence[Result]) -> str | None:
+    if one.rule.startswith("/models/") and one.rule.endswith("/cost"):
+        return _price(editor, one.rule, results)
+    if one.rule == "/callbacks/retry/on":
+        return _retried(editor, results)
     return next((told for make in _KINDS if (told := make(editor, one)) is not None), None)
 
 
@@ -131,32 +168,74 @@ def _word(editor: Editor, one: Mismatch) -> str | None:
     return f"was called {old}, is called {new}"
 
 
-def _price(editor: Editor, one: Mismatch) -> str | None:
-    """A price is another: where the formula is a line through zero, its factor follows."""
-    parts = pointer_parts(one.rule)
-    cost = editor.at(one.rule)
-    if len(parts) != 3 or parts[0] != "models" or parts[2] != "cost" or not isinstance(cost, Map):
+def _price(editor: Editor, rule: str, results: Sequence[Result]) -> str | None:
+    """A price is another: the simplest rule that gives every price that was seen."""
+    cost = editor.at(rule)
+    seen = list(_prices(rule, results))
+    if not isinstance(cost, Map) or not seen or cost["kind"] not in _LINEAR or "first" in cost:
         return None
-    try:
-        wanted, seen = parse_money(one.wanted.strip('"')), parse_money(one.observed)
-    except (UsageError, ValueError):
+    factors = {_scaled(parse_money(cost["price"]), wanted, got) for wanted, got in seen}
+    if factors == {None}:
         return None
-    if cost["kind"] == "table":
-        rows = [key for key, value in cost["rows"].items() if parse_money(value) == wanted]
-        for key in rows:
-            editor.put(pointer_text((*parts, "rows", key)), flow_money(seen))
-        return f"cost {wanted}, costs {seen}" if rows else None
-    if cost["kind"] not in ("per_image", "per_request", "per_megapixel", "per_second") or not wanted or "first" in cost:
+    if len(factors) == 1 and (price := factors.pop()) is not None:
+        # A factor with a long tail is no price: it is the other kind of megapixel.
+        if cost["kind"] == "per_megapixel" and len(price.as_tuple().digits) > _MOST_DIGITS:
+            unit = _OTHER_UNIT[cost["pixels_per_megapixel"]]
+            return f"a megapixel has {unit} pixels" if editor.put(f"{rule}/pixels_per_megapixel", unit) else None
+        told = f"the price was {cost['price']}, is {flow_money(price)}"
+        return told if editor.put(f"{rule}/price", flow_money(price)) else None
+    if len({got for _, got in seen}) == 1 and "$" not in str(cost["price"]):
+        price = seen[0][1]
+        made = {
+            key: value for key, value in cost.items() if key not in ("pixels_per_megapixel", "megapixels", "evidence")
+        }
+        flat = {**made, "kind": "per_image", "price": flow_money(price), "evidence": cost.get("evidence")}
+        return f"costs {flow_money(price)} a picture, whatever its size" if editor.put(rule, flat) else None
+    return None
+
+
+_LINEAR = ("per_image", "per_request", "per_megapixel", "per_second")
+_OTHER_UNIT = {1_000_000: 1_048_576, 1_048_576: 1_000_000}
+_MOST_DIGITS = 6
+
+
+def _prices(rule: str, results: Sequence[Result]) -> Iterator[tuple[Decimal, Decimal]]:
+    """Walk the prices that were wanted, and those that were seen instead."""
+    for result in results:
+        for one in result.mismatches:
+            if one.rule == rule and one.kind == "value":
+                try:
+                    wanted, got = parse_money(one.wanted.strip('"')), parse_money(one.observed)
+                except (UsageError, ValueError):
+                    continue
+                if wanted:
+                    yield wanted, got
+
+
+def _retried(editor: Editor, results: Sequence[Result]) -> str | None:
+    """Which answers to a callback are tried again: those that were seen to be, and what was not tried stays."""
+    old, again = editor.at("/callbacks/retry/on"), dict[str, bool]()
+    for result in results:
+        word = result.case.name.removeprefix("a callback that is answered with ")
+        if result.case.rule != "/callbacks/retry/on" or result.outcome == "not checked" or word.startswith("2"):
+            continue
+        seen = next((one.observed for one in result.mismatches if one.rule == "/callbacks/retry/on"), None)
+        is_usual = _is_tried(old, word)
+        again["network" if word == "reset" else f"{word[0]}xx"] = seen > 1 if isinstance(seen, int) else is_usual
+    if not again or not isinstance(old, list):
         return None
-    price = _scaled(parse_money(cost["price"]), wanted, seen)
-    if price is None or not editor.put(f"{one.rule}/price", flow_money(price)):
-        return None
-    return f"the price was {cost['price']}, is {flow_money(price)}"
+    made = [name for name, is_tried in again.items() if is_tried]
+    made += ["timeout"] if "any" in old or "timeout" in old else []
+    return f"was {flow(old)}, is {flow(made)}" if made and editor.put("/callbacks/retry/on", made) else None
+
+
+def _is_tried(on: Any, word: str) -> bool:
+    return "any" in on or word in on or ("network" if word == "reset" else f"{word[0]}xx") in on
 
 
 def _scaled(price: Decimal, wanted: Decimal, seen: Decimal) -> Decimal | None:
     exact = Fraction(price) * Fraction(seen) / Fraction(wanted)
-    made = (Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(Decimal("1e-10"))
+    made = (Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(Decimal("1e-12"))
     return made.normalize() if abs(Fraction(made) - exact) < Fraction(1, 10**9) else None
 
 
@@ -211,6 +290,8 @@ def _count(editor: Editor, one: Mismatch) -> str | None:
 def _scalar(editor: Editor, one: Mismatch) -> str | None:
     """Another value where the contract has a plain one."""
     old, new = editor.at(one.rule), one.observed
+    if new is None and one.got != "null":
+        return None  # something else than a value was seen
     if isinstance(old, Map | list) or isinstance(new, dict | list) or one.kind not in ("value", "type"):
         return None
     if old is None and pointer_parts(one.rule)[-1] not in ("content_type", "status"):
@@ -233,4 +314,4 @@ def _literal(value: Any) -> Any:
     return [_literal(one) for one in value] if isinstance(value, list) else value
 
 
-_KINDS: tuple[Callable[[Editor, Mismatch], str | None], ...] = (_word, _price, _life, _delays, _count, _field, _scalar)
+_KINDS: tuple[Callable[[Editor, Mismatch], str | None], ...] = (_word, _life, _delays, _count, _field, _scalar)

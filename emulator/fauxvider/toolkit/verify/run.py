@@ -46,7 +46,7 @@ class Settings:
 
 def plan(file: ContractFile, settings: Settings) -> list[Case]:
     """List the cases that fit what was asked for, those that cost nothing first."""
-    session = _session(file, settings, Purse(None))
+    session = _session(file, settings)
     cases = [case for case in all_cases(session) if _is_wanted(case, settings.only)]
     if not cases:
         raise UsageError(f"no case fits --only {' '.join(settings.only)} (patterns fit a case's name or rule)")
@@ -88,22 +88,20 @@ def _asked(file: ContractFile, settings: Settings, case: Case, *, is_first: bool
         unit = file.resolve(settings.readings).account.unit
         return Result(case, "not checked", f"it costs {case.price} {unit}, which would pass the budget (--budget)")
     began = monotonic_ms()
-    session = None
+    session = _session(file, settings, case)
     try:
-        session = _session(file, settings, purse, case)
         case.ask(session)
     except NotAskedError as reason:
-        if session is None or not session.found:
+        if not session.found:
             return Result(case, "not checked", str(reason))
     except UnreachableError as problem:
-        if is_first or session is None:
+        if is_first:
             raise
         session.found.append(Mismatch(case.rule, "answer", "an HTTP answer", str(problem), kind="type"))
     finally:
-        if session is not None and session.world is not None:
+        if session.world is not None:
             session.world.drop()
-    found = tuple(_once(session.found))
-    took = monotonic_ms() - began
+    found, took = tuple(_once(session.found)), monotonic_ms() - began
     return Result(case, "failed" if found else "passed", "", found, frozenset(session.held), took)
 
 
@@ -121,7 +119,7 @@ def _lacking(case: Case, settings: Settings) -> str:
     return next((need for need in case.needs if not has[need]), "")
 
 
-def _session(file: ContractFile, settings: Settings, purse: Purse, case: Case | None = None) -> Session:
+def _session(file: ContractFile, settings: Settings, case: Case | None = None) -> Session:
     world = None
     if case is not None and settings.control is not None:
         options = dict(case.world)
@@ -136,7 +134,7 @@ def _session(file: ContractFile, settings: Settings, purse: Purse, case: Case | 
         key=settings.key,
         control=settings.control,
         world=world,
-        purse=purse,
+        purse=settings.purse,
         patience_ms=settings.patience_ms,
         receiver_at=(settings.receiver_host or "127.0.0.1", settings.receiver_port),
     )

@@ -161,6 +161,8 @@ class Samples:
             else:
                 made.body.update(made.given)
             self._complete(made)
+            if not operation.input:
+                made.given = made.body  # there the whole body is the model's input
         if operation.body == "json":
             made.headers.setdefault("content-type", "application/json")
         return made
