@@ -245,7 +245,7 @@ def _args(fate: str, *, job: int = 0) -> dict[str, Any]:
 
 
 def _counts(run: Run) -> dict[str, int]:
-    counts = dict.fromkeys(("poll", "message", "time", "end", "fault", "crash"), 0)
+    counts: dict[str, int] = dict.fromkeys(("poll", "message", "time", "end", "fault", "crash"), 0)
     for step in run:
         fate = Fate(str(step.args.get("fate", "arrives"))) if step.name not in ("post", "world") else None
         if step.name in counts:

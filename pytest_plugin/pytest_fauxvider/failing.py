@@ -93,11 +93,7 @@ def tale_of(stage: Stage, error: Exception, machine: Any) -> str:
 
 
 def _tale(stage: Stage, error: Exception, machine: Any, steps: Sequence[Step]) -> Iterator[str]:
-    yield from (
-        "",
-        f"{machine.__name__}: {error}" if isinstance(error, ViolationError) else _raised(machine, error),
-        "",
-    )
+    yield from ("", _headline(machine, error), "")
     yield from story_of(stage)
     yield from ("", "To play it again without Hypothesis:", "")
     yield from (*play_lines(steps, head=f"{machine.__name__}.play"), "")

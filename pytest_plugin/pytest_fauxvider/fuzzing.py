@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
@@ -131,7 +131,7 @@ class Fuzzing:
             verbosity=Verbosity.quiet,
             print_blob=False,
             report_multiple_bugs=False,
-            suppress_health_check=[*HealthCheck.__members__.values()],
+            suppress_health_check=cast("list[HealthCheck]", list(HealthCheck)),
         )
         @given(scenario=drawn, world_seed=st.integers(0, 999))
         def example(scenario: Scenario, world_seed: int) -> None:

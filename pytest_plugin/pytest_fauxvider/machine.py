@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
@@ -214,7 +214,7 @@ class ProviderMachine(RuleBasedStateMachine):
         # One bug after the other, and no explanations that name lines of this package.
         cls.TestCase.settings = settings(
             deadline=None,
-            suppress_health_check=[*HealthCheck.__members__.values()],
+            suppress_health_check=cast("list[HealthCheck]", list(HealthCheck)),
             report_multiple_bugs=False,
             stateful_step_count=25,
             phases=[phase for phase in Phase if phase is not Phase.explain],
