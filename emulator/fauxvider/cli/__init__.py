@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
 from fauxvider.errors import FauxviderError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["main"]
 
@@ -28,16 +33,26 @@ _COMMANDS = {
 }
 
 
+def _further() -> Mapping[str, EntryPoint]:
+    """Give the commands that other packages bring: entry points of the group `fauxvider.commands`."""
+    from importlib.metadata import entry_points
+
+    return {one.name: one for one in entry_points(group="fauxvider.commands") if one.name not in _COMMANDS}
+
+
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return list(_COMMANDS)
+        return [*_COMMANDS, *_further()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
-        if cmd_name not in _COMMANDS:
+        if cmd_name in _COMMANDS:
+            command = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        elif further := _further().get(cmd_name):
+            command = further.load()
+        else:
             return None
-        command = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
         if not isinstance(command, click.Command):
             raise TypeError(f"{cmd_name} is not a command")
         return command
@@ -45,7 +60,9 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+            own = [(name, text) for name, (_, text) in _COMMANDS.items()]
+            further = [(name, point.load().get_short_help_str(80)) for name, point in _further().items()]
+            formatter.write_dl([*own, *further])
 
 
 @click.command(
