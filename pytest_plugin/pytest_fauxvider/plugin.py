@@ -61,17 +61,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    sleeping.begin_run()
     config.addinivalue_line("markers", MARKER)
     options = config.stash[OPTIONS] = read_options(config)
+    sleeping.begin_run(is_virtual=options.sleep == "virtual")
     if options.coverage or options.fail_under:
         from pytest_fauxvider.coverage.hooks import CoverageHooks
 
         config.pluginmanager.register(CoverageHooks(options), COVERAGE)
 
 
-def pytest_unconfigure() -> None:
-    sleeping.end_run()
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if OPTIONS in config.stash:  # else they were wrong, and no run began
+        sleeping.end_run()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from fauxvider import FauxviderError
-from pytest_fauxvider import sleeping
 from pytest_fauxvider.options import Options
 from pytest_fauxvider.world import FauxServer
 
@@ -31,9 +30,7 @@ def serving(options: Options, settings: Mapping[str, Any], contracts: Sequence[s
         server.start()
     except (FauxviderError, ValueError) as error:
         raise pytest.fail.Exception(f"fauxvider: {error}", pytrace=False) from None
-    sleeping.install()  # once: to look through all modules for each test would cost more than all the rest
     try:
         yield server
     finally:
-        sleeping.uninstall()
         server.stop()

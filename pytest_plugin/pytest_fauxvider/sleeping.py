@@ -171,10 +171,16 @@ def install() -> None:
     clocks.install()
 
 
-def begin_run() -> None:
-    """Note that a run of pytest begins: of runs within runs, the end of the last takes everything back."""
+def begin_run(*, is_virtual: bool = True) -> None:
+    """Note that a run of pytest begins: of runs within runs, the end of the last takes everything back.
+
+    Where sleep is real unless a test asks otherwise, nothing is replaced until one does.
+    """
     _runs.append(None)
-    clocks.install()
+    if is_virtual:
+        clocks.install()
+    elif len(_runs) == 1:
+        uninstall()
 
 
 def end_run() -> None:

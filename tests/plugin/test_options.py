@@ -145,3 +145,26 @@ def test_the_digest_is_the_contract_s(suite: Any) -> None:
     result = suite.run(text=SHOWS)
     result.stdout.fnmatch_lines([f"fauxvider contracts: *runpod {load_contract('runpod').digest[:12]}, *"])
     assert Path(suite.path / ".pytest_cache").exists()
+
+
+def test_where_sleep_is_real_time_is_left_alone(suite: Any) -> None:
+    suite.ini("fauxvider_sleep = real")
+    suite.tests("""
+import time
+
+
+def test_builtin():
+    assert type(time.sleep) is type(time.monotonic) is type(len)
+
+
+@pytest.mark.fauxvider("acme", sleep="virtual")
+def test_but_a_test_may_ask_otherwise(fauxvider):
+    began = fauxvider.now()
+    time.sleep(5)
+    assert fauxvider.now() == began + 5000
+
+
+def test_and_it_is_as_it_was():
+    assert type(time.sleep) is type(len)
+""")
+    suite.run_apart().assert_outcomes(passed=3)
