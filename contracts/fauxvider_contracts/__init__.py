@@ -1,4 +1,4 @@
-"""The bundled contracts and scenarios, and the published schemas of their languages: data, and how to reach it."""
+"""The bundled contracts, cases and scenarios, and the published schemas of their languages: data, and its readers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 __all__ = [
+    "case_names",
+    "case_text",
     "provider_names",
     "provider_path",
     "provider_text",

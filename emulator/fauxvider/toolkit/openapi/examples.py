@@ -89,6 +89,7 @@ def _documented(provider: str, choice: Mapping[str, str]) -> Iterator[dict[str, 
     for name in case_names(provider):
         case = json.loads(case_text(provider, name))
         readings = case.get("world", {}).get("readings", {})
+        readings = readings[provider] if isinstance(readings.get(provider), dict) else readings
         if any(choice.get(reading) != one for reading, one in readings.items()):
             continue
         for step in case.get("steps", ()):
