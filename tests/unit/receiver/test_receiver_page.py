@@ -51,4 +51,4 @@ def test_the_python_runs() -> None:
             path = "/v1/models/black-forest-labs/flux-2-klein-4b/edit/runs"
             post(path, {"input": {"prompt": "a fox"}, "callback_url": callback})
 
-        exec(compile(code, "docs/receiver.md", "exec"), {"world": world, "start_job": start_job})  # noqa: S102
+        exec(compile(code, "docs/receiver.md", "exec"), {"world": world, "start_job": start_job})
