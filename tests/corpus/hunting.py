@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from pytest_fauxvider.invariants import ViolationError
+from pytest_fauxvider.knobs import Step
 from pytest_fauxvider.machine import ProviderMachine
+from pytest_fauxvider.shortening import kind_of, shortened
 
 __all__ = ["Find", "hunt", "innocent"]
 
@@ -18,15 +19,19 @@ STEPS = 25
 
 @dataclass(frozen=True)
 class Find:
-    """What a client was blamed for. `events`: the steps of the shortest run; `kind`: the invariant's name."""
+    """What a client was blamed for: the invariant's name, and the shortest run that was made of the one found."""
 
     kind: str
-    events: int
+    steps: tuple[Step, ...]
     text: str
 
+    @property
+    def events(self) -> int:
+        return len(self.steps)
 
-def hunt(client: type[ProviderMachine], *, examples: int = 2_000, is_shrunk: bool = True) -> Find | None:
-    """Look for a defect until one is found; give it, as short as Hypothesis makes it if it `is_shrunk`."""
+
+def hunt(client: type[ProviderMachine], *, examples: int = 2_500, is_shrunk: bool = True) -> Find | None:
+    """Look for a defect until one is found; with `is_shrunk` Hypothesis makes it short first, as it does in a test."""
     return _run(client, examples=examples, phases=(Phase.generate, Phase.shrink) if is_shrunk else (Phase.generate,))
 
 
@@ -43,6 +48,10 @@ def _run(client: type[ProviderMachine], *, examples: int, phases: tuple[Phase, .
             super().__init__()
             last[:] = [self]
 
+        @classmethod
+        def outcome(cls, steps: Any, **more: Any) -> Any:
+            return client.outcome(steps, **more)
+
     Watched.__name__ = Watched.__qualname__ = client.__name__
     options: dict[str, Any] = {
         "max_examples": examples, "stateful_step_count": STEPS, "deadline": None, "database": None, "phases": phases,
@@ -51,6 +60,7 @@ def _run(client: type[ProviderMachine], *, examples: int, phases: tuple[Phase, .
     try:
         run_state_machine_as_test(Watched, settings=settings(**options))
     except Exception as error:
-        kind = error.name if isinstance(error, ViolationError) else type(error).__name__
-        return Find(kind, len(last[0].stage.steps), f"{kind}: {error}")
+        kind = kind_of(error)
+        steps = shortened(tuple(last[0].stage.steps), kind, lambda run: client.outcome(run)[0])
+        return Find(kind, steps, f"{kind}: {error}")
     return None
