@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from hypothesis import strategies as st
 
 from fauxvider.errors import UsageError
 from fauxvider.ports import SendOutcome
+from fauxvider.service.journal import Journal
+from fauxvider.service.reports import Report
 from support.inprocess import Answer, InProcess
 from support.operations import PNG, Case, Site, cases, file_of, texts_in
 from support.stage import HOOK, Hook
@@ -86,8 +89,8 @@ def state(site: Site, job: str = "") -> str:
 # --- islands ------------------------------------------------------------------------------------------
 
 
-def test_two_hundred_worlds_know_nothing_of_each_other(host: InProcess) -> None:
-    count = 200
+def test_a_thousand_worlds_know_nothing_of_each_other(host: InProcess) -> None:
+    count = 340  # of each provider
     sites: dict[str, list[Site]] = {provider: [] for provider in PROVIDERS}
     for number in range(count):
         for provider in PROVIDERS:
@@ -178,6 +181,21 @@ def test_an_asset_of_another_world_cannot_be_named_in_an_input(host: InProcess) 
         body[pointer] = {**body[pointer], **dict.fromkeys(fields, name)}
         assert other.refusal(other.call(case, json_body=body)) == "asset_unknown"
         assert other.jobs() == []
+
+
+def test_what_the_journals_cap_pushes_out_is_told_by_every_report(host: InProcess) -> None:
+    site = Site(host, PROVIDERS[0], clock="manual")
+    site.world.journal = Journal(capacity=6)
+    for _ in range(4):
+        submit(site)
+    left_out = site.world.journal.dropped
+    assert left_out > 0
+    report = Report(host.emulator, site.world.name)
+    assert report.entries[0] == {
+        "at": site.world.clock.now(), "kind": "dropped", "what": "journal entries", "count": left_out
+    }  # fmt: skip
+    for text in (report.verdict_json()["text"], report.story()[0], report.ledger_text(), report.page()):
+        assert re.search(rf"\b{left_out} (?:journal )?entries", text), text[:2000]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

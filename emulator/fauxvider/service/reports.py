@@ -24,7 +24,7 @@ class Report:
         world = emulator.world(world_name)
         self._emulator = emulator
         self._world: World = world
-        self.entries: list[dict[str, Any]] = emulator.journal(world_name)["entries"]
+        self.entries: list[dict[str, Any]] = _told(emulator.journal(world_name))
         self.contracts: Mapping[str, Contract] = {
             name: provider.contract for name, provider in world.used_providers.items()
         }
@@ -76,3 +76,12 @@ class Report:
     def page(self) -> str:
         """Give the timeline as one HTML page that needs no network."""
         return timeline_page(self.entries, title=f"world {self._world.name}", contracts=self.contracts)
+
+
+def _told(journal: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give a journal's entries; the first one says what its cap has pushed out, if it has."""
+    entries: list[dict[str, Any]] = journal["entries"]
+    if not journal["dropped"]:
+        return entries
+    at = entries[0]["at"] if entries else 0
+    return [{"at": at, "kind": "dropped", "what": "journal entries", "count": journal["dropped"]}, *entries]
