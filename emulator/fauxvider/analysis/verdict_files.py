@@ -191,7 +191,7 @@ FILES: tuple[Rule, ...] = (
         about="the client kept an all-black picture",
         harm="a safety checker's blank is handed out, and paid for, as the picture that was asked for",
         fix="look at the decoded pixels: where darkest and brightest are the same, treat the job as refused",
-        source="users.md C12 (green tests, dead feature); runflow.md 2.1 (nsfw_detected beside a picture)",
+        source="users.md C12 (green tests, dead feature); dossiers: a filtered picture that succeeds",
         find=_kept_black,
     ),
     Rule(
@@ -218,7 +218,7 @@ FILES: tuple[Rule, ...] = (
         about="the API key was sent to a host that serves files",
         harm="the file host is somebody else's: it has the key now, in its logs too",
         fix="set the key per request to the API's origin, never as a default header of a shared session",
-        source="runflow.md 10 (the output host is not the provider's)",
+        source="users.md appendix 1; dossiers: the output host is not the provider's",
         find=_key_to_files,
     ),
     Rule(
