@@ -188,16 +188,23 @@ def _opposite(node: Node, keyword: str) -> Node:
     if keyword == "additionalProperties":  # which members it speaks of; what they are is another rule's business
         rule |= {key: dict.fromkeys(node[key], True) for key in ("properties", "patternProperties") if key in node}
     kept = {key: value for key, value in node.items() if key not in (keyword, *_WITH.get(keyword, ()))}
-    of_type: Node = {"type": _TYPE[keyword]} if keyword in _TYPE else {}
-    if keyword in ("enum", "const") and "type" not in node and (kinds := _types_in(node[keyword], keyword)):
-        of_type = {"type": kinds}  # nearly right, rather than of another kind altogether
+    if keyword in ("enum", "const") and "type" not in node:
+        return {"allOf": [kept, _other_scalar(node["enum"] if keyword == "enum" else [node["const"]])]}
+    of_type = {"type": _TYPE[keyword]} if keyword in _TYPE else {}
     return {"allOf": [kept, {**of_type, "not": rule}]}
 
 
-def _types_in(values: Any, keyword: str) -> list[str]:
-    names = {str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
-    listed = values if keyword == "enum" else [values]
-    return sorted({names[type(value)] for value in listed if type(value) in names} - {"boolean", "null"})
+_SCALARS: Final[Mapping[type, str]] = {
+    str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"
+}  # fmt: skip
+
+
+def _other_scalar(values: list[Any]) -> Node:
+    """Give texts and numbers that are none of some values, nearly right rather than of another kind altogether."""
+    scalars = [value for value in values if type(value) in _SCALARS]
+    kinds = {_SCALARS[type(value)] for value in scalars} - {"boolean", "null"}
+    among: Node = {"type": sorted(kinds or {"string", "number"})}
+    return {**among, "not": {"enum": scalars}} if scalars else among
 
 
 def _without(node: Node, name: str) -> Node:

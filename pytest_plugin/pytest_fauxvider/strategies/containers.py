@@ -69,14 +69,21 @@ def lists_of(view: canonical.ArrayView, made: Made) -> Values:
         return _prefixed([made.of(one) for one in view.prefix_items], items if has_items else None, low, high)
     if is_distinct:
         return _distinct(view, items, low, high)
-    return _plain_lists(items, low, high) if has_items else st.nothing() if low else st.builds(list)
+    if not has_items:
+        return st.nothing() if low else st.builds(list)
+    return _plain_lists(items, low, high, further=1 if _leads_on(view.items) else _FURTHER)
 
 
-def _plain_lists(items: Values, low: int, high: int | None) -> Values:
+def _leads_on(schema: CanonicalSchema | None) -> bool:
+    """Tell whether a member is a reference, perhaps back to where it stands: few of them, or there is no end."""
+    return schema is not None and isinstance(schema.view(), canonical.ReferenceView)
+
+
+def _plain_lists(items: Values, low: int, high: int | None, *, further: int) -> Values:
     if low > _COPIED:
         return items.map(lambda one: [one] * low)
-    usual = st.lists(items, min_size=low, max_size=low + _FURTHER if high is None else min(high, low + _FURTHER))
-    if high is None or not low + _FURTHER < high <= _COPIED:
+    usual = st.lists(items, min_size=low, max_size=low + further if high is None else min(high, low + further))
+    if high is None or not low + further < high <= _COPIED or further < _FURTHER:
         return usual
     return usual | st.lists(items, min_size=high, max_size=high)
 
@@ -164,7 +171,8 @@ def objects_of(view: canonical.ObjectView, made: Made, *, extras: bool) -> Value
     count = len(fixed) + len(broken)
     if least <= count and (most is None or most >= count + len(options) + _EXTRAS):
         plain = st.fixed_dictionaries(fixed, optional=options)
-        added = [_dictionaries(st.one_of(further), 0, _EXTRAS)] if extras and further else []
+        most_added = 1 if _leads_on(view.additional_properties) else _EXTRAS
+        added = [_dictionaries(st.one_of(further), 0, most_added)] if extras and further else []
     else:
         room = None if most is None else most - count
         plain, added = _counted(fixed, options, further, need=max(0, least - count), room=room), []

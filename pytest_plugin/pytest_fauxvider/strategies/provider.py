@@ -12,7 +12,7 @@ from fauxvider.contract.parse import ContractFile, open_contract
 from fauxvider.errors import UsageError
 from fauxvider_contracts import provider_names
 
-__all__ = ["ProviderLike", "Source", "model_named", "source_of"]
+__all__ = ["Held", "ProviderLike", "Source", "model_named", "source_of"]
 
 ProviderLike: TypeAlias = "str | Path | Contract"
 
@@ -49,10 +49,26 @@ def _opened(source: str) -> ContractFile:
 
 
 def _file_of(contract: Contract) -> ContractFile | None:
-    if contract.provider not in provider_names():
-        return None
-    file = _opened(contract.provider)
-    return file if file.digest == contract.digest else None
+    file = _bundled(contract.provider)
+    return file if file is not None and file.digest == contract.digest else None
+
+
+@lru_cache(maxsize=64)
+def _bundled(name: str) -> ContractFile | None:
+    return _opened(name) if name in provider_names() else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """A contract as part of a cache's key: the same one is the same object."""
+
+    contract: Contract = field(repr=False)
+
+    def __hash__(self) -> int:
+        return id(self.contract)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Held) and self.contract is other.contract
 
 
 def model_named(contract: Contract, name: str) -> Model:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from fauxvider.contract.model import Contract, Operation
+from fauxvider.contract.model import Operation
 from fauxvider.contract.strict import pointer_text
 from fauxvider.engine.plan import at_pointer
 from fauxvider.engine.routing import Router
 from fauxvider.service.checks import cause_of
 from pytest_fauxvider.strategies.breaking import Rule, rules_of
 from pytest_fauxvider.strategies.placing import Place, body_place, place_of
-from pytest_fauxvider.strategies.provider import ProviderLike, source_of
+from pytest_fauxvider.strategies.provider import Held, ProviderLike, source_of
 from pytest_fauxvider.strategies.requests import KEY, Target, made, submissions, targets_of
 from pytest_fauxvider.strategies.schema import from_schema, is_possible
 from pytest_fauxvider.strategies.values import Submission
@@ -41,8 +41,13 @@ def invalid_submissions(
     fail, `failure` names how. What depends on the world and not on the request (balance, limits, keys that
     are not good) is left to `scenarios` and `worlds`.
     """
-    contract = source_of(provider).contract
-    return st.one_of(*(one for target in targets_of(contract, model, operation) for one in _mistakes(target, key)))
+    return _wrong(Held(source_of(provider).contract), model, operation, key)
+
+
+@lru_cache(maxsize=256)
+def _wrong(held: Held, model: str | None, operation: str | None, key: str) -> st.SearchStrategy[Submission]:
+    targets = targets_of(held.contract, model, operation)
+    return st.one_of(*(one for target in targets for one in _mistakes(target, key)))
 
 
 def _mistakes(target: Target, key: str) -> Iterator[st.SearchStrategy[Submission]]:
@@ -219,8 +224,3 @@ def _changed(tree: Any, place: Place, value: Any) -> Any:
         return value
     held = tree if isinstance(tree, Mapping) else {}
     return {**held, place[0]: _changed(held.get(place[0]), place[1:], value)}
-
-
-def causes_of(contract: Contract) -> list[str]:
-    """Name the causes that the contract has a face of its own for."""
-    return [name for name, face in contract.errors.items() if "@" not in name and face.cause == name]

@@ -15,7 +15,7 @@ from fauxvider.contract.model import AuthHeader, Contract, Model, Operation
 from fauxvider.contract.validation import SchemaValidator
 from fauxvider.errors import UsageError
 from pytest_fauxvider.strategies.placing import Place, body_place, constraint, path_of, place_of
-from pytest_fauxvider.strategies.provider import ProviderLike, model_named, source_of
+from pytest_fauxvider.strategies.provider import Held, ProviderLike, model_named, source_of
 from pytest_fauxvider.strategies.schema import from_schema, plain_json
 from pytest_fauxvider.strategies.values import Submission
 
@@ -44,10 +44,15 @@ def submissions(
     callbacks there, else none does. With `extras` bodies may have members that the contract does not name.
     Raises UsageError for a name that the contract does not have.
     """
-    contract = source_of(provider).contract
-    return st.one_of(
-        *(_valid(target, callback_url, extras=extras, key=key) for target in targets_of(contract, model, operation))
-    )
+    return _submissions(Held(source_of(provider).contract), model, operation, callback_url, key=key, extras=extras)
+
+
+@lru_cache(maxsize=1024)
+def _submissions(
+    held: Held, model: str | None, operation: str | None, callback_url: str | None, *, key: str, extras: bool
+) -> st.SearchStrategy[Submission]:
+    targets = targets_of(held.contract, model, operation)
+    return st.one_of(*(_valid(target, callback_url, extras=extras, key=key) for target in targets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,19 @@ class Target:
             elif root == "body" and (found := body_place(self.operation, place)) is not None:
                 yield found, part
 
+    @property
+    def is_reached(self) -> bool:
+        """Tell whether a request for the model comes to this operation, where several share a path by their bodies."""
+        named = dict(self.named("body"))
+        rivals = [one for one in self.contract.operations.values() if one.path == self.operation.path]
+        for one in rivals:
+            asked = [named[place] in values for place, values in one.when if place in named]
+            if one.name == self.operation.name:
+                return all(asked)
+            if set(one.methods) & set(self.operation.methods) and len(asked) == len(one.when) and all(asked):
+                return False
+        return True
+
     def headers(self, accepted: AuthHeader, key: str) -> dict[str, str]:
         value = f"{accepted.scheme} {key}" if accepted.scheme else key
         content = {"Content-Type": "application/json"} if self.operation.body == "json" else {}
@@ -95,7 +113,10 @@ class Target:
     def constraints(self, callback_url: str | None) -> list[tuple[Place, dict[str, Any]]]:
         """Give what a valid body needs beyond its schema, by where."""
         found = [(place, constraint(place, {"const": part}, must_stand=True)) for place, part in self.named("body")]
+        named = dict(self.named("body"))
         for place, values in self.operation.when:
+            if place in named:
+                continue  # the model's key is what it asks for: see `is_reached`
             found.append((place, constraint(place, {"enum": sorted(values)}, must_stand=True)))
         callbacks = self.contract.callbacks
         if callbacks is not None:
@@ -153,13 +174,14 @@ def targets_of(contract: Contract, model: str | None = None, operation: str | No
         known = ", ".join(submits) or "none"
         raise UsageError(f"{contract.provider} has no operation {operation!r} that takes jobs (it has: {known})")
     models = contract.models.values() if model is None else [model_named(contract, model)]
-    found = [
+    all_found = [
         Target(contract, one, each)
         for name, one in submits.items()
         if operation in (None, name)
         for each in models
         if each.active and (not one.owner or each.facts.get("owned")) and _takes(one, each)
     ]
+    found = [target for target in all_found if target.is_reached]
     if not found:
         what = f"the model {model!r}" if model else "any model"
         raise UsageError(f"no operation of {contract.provider} takes {what}")
@@ -172,30 +194,20 @@ def _takes(operation: Operation, model: Model) -> bool:
 
 @st.composite
 def _valid(draw: st.DrawFn, target: Target, callback_url: str | None, *, extras: bool, key: str) -> Submission:
-    body = draw(_bodies(_Same(target), callback_url, extras=extras))
+    body = draw(_bodies(target, callback_url, extras=extras))
     return made(target, body, target.headers(draw(st.sampled_from(target.contract.auth.accept)), key))
 
 
-@dataclass(frozen=True)
-class _Same:
-    """A target as the key of a cache: of one contract object the schemas stay the same."""
-
-    target: Target
-
-    @property
-    def key(self) -> tuple[int, str, str]:
-        return id(self.target.contract), self.target.operation.name, self.target.model.name
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.key == other.key
+def _bodies(target: Target, callback_url: str | None, *, extras: bool) -> st.SearchStrategy[Any]:
+    return _cached_bodies(Held(target.contract), target.operation.name, target.model.name, callback_url, extras=extras)
 
 
-@lru_cache(maxsize=512)
-def _bodies(same: _Same, callback_url: str | None, *, extras: bool) -> st.SearchStrategy[Any]:
-    target = same.target
+@lru_cache(maxsize=1024)
+def _cached_bodies(
+    held: Held, operation: str, model: str, callback_url: str | None, *, extras: bool
+) -> st.SearchStrategy[Any]:
+    contract = held.contract
+    target = Target(contract, contract.operations[operation], contract.models[model])
     if target.operation.body != "json":
         return st.none()
     rules = [rule for _, rule in target.constraints(callback_url)]

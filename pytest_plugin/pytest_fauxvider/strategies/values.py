@@ -38,6 +38,9 @@ class Submission:
         shown = [f"{name}={value!r}" for name in names if (value := getattr(self, name)) or name == "json"]
         return f"Submission({', '.join(shown)})"
 
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(repr(self))
+
     @property
     def is_valid(self) -> bool:
         return not self.breaks
