@@ -61,9 +61,7 @@ def _replace(lines: list[str], model: Any, line: int, timing: Mapping[str, Any])
     if first[0] == line:
         raise UsageError(f"line {line} of the contract: the model is no block, and takes no timing")
     old = model.get("timing")
-    if (
-        isinstance(old, Map) and "$reading" in old
-    ):  # all its cases are measured now, and none is unused
+    if isinstance(old, Map) and "$reading" in old:  # all its cases are measured now, and none is unused
         timing = {key: old[key] if key == "$reading" else timing for key in old}
     margin, entry = " " * (first[1] - 1), f"timing: {flow(timing)}"
     if "timing" not in marks:
