@@ -26,6 +26,7 @@ _COMMANDS = {
     "reproduce": ("fauxvider.cli.replay", "Write the run of a capsule as a pytest file."),
     "check": ("fauxvider.cli.check", "Check contract files; exit 2 when one is wrong."),
     "verify": ("fauxvider.cli.verify", "Ask any server whether it keeps a contract; exit 1 when it does not."),
+    "audit": ("fauxvider.cli.audit", "Judge recorded traffic (HAR, vcrpy cassettes) by the contracts; exit 1 when something is found."),
     "explain": ("fauxvider.cli.check", "Show a provider's rules with their evidence."),
     "openapi": ("fauxvider.cli.openapi", "Write a contract as an OpenAPI 3.1 document."),
     "diff": ("fauxvider.cli.diff", "Tell two contracts apart; exit 1 when clients break."),
@@ -68,7 +69,8 @@ class _Commands(click.Group):
 @click.command(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 fine; 2 wrong input or usage; 3 a port is taken; 70 a fault of fauxvider itself.",
+    epilog="Exit codes: 0 fine; 1 something was found; 2 wrong input or usage; 3 a port is taken; "
+    "4 a store cannot be used; 70 a fault of fauxvider itself.",
 )
 @click.version_option(package_name="fauxvider", message="%(prog)s %(version)s")
 def _root() -> None:
