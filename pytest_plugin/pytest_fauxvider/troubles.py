@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fauxvider.contract.model import Contract
+from fauxvider.errors import UsageError
 
 __all__ = ["TROUBLES", "rules_for"]
 
@@ -22,7 +23,12 @@ TROUBLES = (
 
 
 def rules_for(trouble: str, contract: Contract) -> Rules:
-    """Give the scenario rules of a trouble; none where the provider knows nothing of the kind."""
+    """Give the scenario rules of a trouble; none where the provider knows nothing of the kind.
+
+    Raises UsageError for a trouble that there is not.
+    """
+    if trouble not in TROUBLES:
+        raise UsageError(f"there is no trouble {trouble!r} (there are: {', '.join(TROUBLES)})")
     open_words = [phase.state.word for phase in contract.phases]
     running = next((one.state.word for one in contract.phases if one.state.canonical == "running"), "")
     last = running or open_words[-1]
