@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hypothesis.control import current_build_context, currently_in_test_context
-
 from pytest_fauxvider.asked import check_names
+from pytest_fauxvider.reporting import is_reported, keep, trace_folder
 
 if TYPE_CHECKING:
     from pytest_fauxvider.world import FauxServer, FauxWorld
@@ -78,17 +77,9 @@ def _example(server: FauxServer, providers: tuple[str, ...], options: dict[str, 
             yield world
             world.check()
         except Exception as error:
-            if _is_final():
-                from pytest_fauxvider.reporting import section_text
-
-                error.add_note(f"\nThe example's world\n{section_text(world)}")
+            if is_reported() and server.traces is not None:
+                world.tell(error, keep(world, trace_folder(server.traces, world.test)))
             raise
-
-
-def _is_final() -> bool:
-    """Tell whether this is the run that is reported: to tell the story of every failing one would slow shrinking."""
-    context = current_build_context() if currently_in_test_context() else None
-    return bool(getattr(context, "is_final", True))
 
 
 def _bound(

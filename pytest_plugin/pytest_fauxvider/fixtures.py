@@ -50,9 +50,12 @@ def fauxvider_server(
     fauxvider_contracts: list[str | Path],
 ) -> Iterator[FauxServer]:
     """The emulator of the whole session, on a free port. `with fauxvider_server.world(...)` makes a world anywhere."""
+    from pytest_fauxvider.reporting import trace_root
     from pytest_fauxvider.serving import serving
 
-    with serving(pytestconfig.stash[OPTIONS], fauxvider_settings, fauxvider_contracts) as server:
+    options = pytestconfig.stash[OPTIONS]
+    traces = None if options.trace == "off" else trace_root(pytestconfig, options)
+    with serving(options, fauxvider_settings, fauxvider_contracts, traces=traces) as server:
         yield server
 
 

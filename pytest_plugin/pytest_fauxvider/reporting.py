@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from pytest_fauxvider.options import OPTIONS, Options
 if TYPE_CHECKING:
     from pytest_fauxvider.world import FauxWorld
 
-__all__ = ["add_to", "keep", "section_text", "trace_folder"]
+__all__ = ["add_to", "is_reported", "keep", "note_text", "section_text", "trace_folder", "trace_root"]
 
 TITLE = "fauxvider: what the provider saw"
 CAPSULE, JOURNAL, PAGE = "run.capsule.json", "journal.jsonl", "timeline.html"
@@ -40,7 +41,7 @@ or, in the test's body, with the fixture `fauxvider_server`:
 def add_to(report: pytest.TestReport, item: pytest.Item, call: pytest.CallInfo[None], world: FauxWorld) -> None:
     """Keep what is to be kept of the world, and tell of it below a failure."""
     options = item.config.stash[OPTIONS]
-    folder = trace_folder(item, options)
+    folder = trace_folder(trace_root(item.config, options), item.nodeid)
     if report.failed:
         if call.excinfo is not None and call.excinfo.typename == "FailedHealthCheck":
             report.sections.append(("fauxvider and Hypothesis", _HINT))
@@ -64,18 +65,28 @@ def _tell(report: pytest.TestReport, world: FauxWorld, folder: Path | None) -> d
     return kept
 
 
-def trace_folder(item: pytest.Item, options: Options) -> Path:
-    """Give the folder of one test: its name to be read, a digest to tell it from others of that name."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", item.name)[:_SLUG].strip("-.")
-    digest = hashlib.blake2b(item.nodeid.encode(), digest_size=4).hexdigest()
-    return _root(item.config, options) / f"{name}-{digest}"
+def trace_folder(root: Path, test: str) -> Path:
+    """Give the folder of one test, by its node's name: the function's to be read, a digest to tell it from others."""
+    function, bracket, case = test.partition("[")
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", function.rpartition("::")[2] + bracket + case)[:_SLUG].strip("-.")
+    digest = hashlib.blake2b(test.encode(), digest_size=4).hexdigest()
+    return root / f"{name}-{digest}"
 
 
-def _root(config: pytest.Config, options: Options) -> Path:
+def trace_root(config: pytest.Config, options: Options) -> Path:
+    """Give the folder for all tests."""
     if options.trace_dir is not None:
         return options.trace_dir
     cache = getattr(config, "cache", None)  # none under -p no:cacheprovider
     return Path(cache.mkdir("fauxvider")) if cache is not None else config.rootpath / ".fauxvider"
+
+
+def is_reported() -> bool:
+    """Tell whether a failure of now will be shown: of all failing examples Hypothesis shows the last, smallest one."""
+    control = sys.modules.get("hypothesis.control")
+    if control is None or not control.currently_in_test_context():
+        return True
+    return bool(getattr(control.current_build_context(), "is_final", True))
 
 
 def keep(world: FauxWorld, folder: Path) -> dict[str, Path]:
@@ -99,6 +110,14 @@ def _names_verdict(report: pytest.TestReport) -> bool:
     """Tell whether the failure itself says what the client did wrong: once is enough."""
     first = str(report.longrepr).partition("\n")[0]
     return first.startswith("fauxvider (") and ("verdict" in first or "risks" in first)
+
+
+def note_text(world: FauxWorld, kept: dict[str, Path] | None = None, *, is_judged: bool = False) -> str:
+    """Give the section as a note on an error, for worlds that are gone when the report is made."""
+    try:
+        return f"\n{TITLE}\n{section_text(world, kept, is_judged=is_judged)}"
+    except Exception as error:  # noqa: BLE001 - as above
+        return f"\n{TITLE}\nThis could not be told: {type(error).__name__}: {error}"
 
 
 def section_text(world: FauxWorld, kept: dict[str, Path] | None = None, *, is_judged: bool = False) -> str:

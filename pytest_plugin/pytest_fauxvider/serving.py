@@ -17,7 +17,13 @@ __all__ = ["serving"]
 
 
 @contextmanager
-def serving(options: Options, settings: Mapping[str, Any], contracts: Sequence[str | Path]) -> Iterator[FauxServer]:
+def serving(
+    options: Options,
+    settings: Mapping[str, Any],
+    contracts: Sequence[str | Path],
+    *,
+    traces: Path | None = None,
+) -> Iterator[FauxServer]:
     """Serve while the block runs: the bundled providers (or those that `settings` name) and the files."""
     given = dict(settings)
     files = [*given.pop("contracts", ()), *contracts]
@@ -26,7 +32,7 @@ def serving(options: Options, settings: Mapping[str, Any], contracts: Sequence[s
 
         given["providers"] = provider_names()
     try:
-        server = FauxServer(options, contracts=files, **given)
+        server = FauxServer(options, traces=traces, contracts=files, **given)
         server.start()
     except (FauxviderError, ValueError) as error:
         raise pytest.fail.Exception(f"fauxvider: {error}", pytrace=False) from None

@@ -22,6 +22,7 @@ from fauxvider.values import decimal_text, parse_money
 from pytest_fauxvider.asked import ARGUMENTS, check_names, merged
 from pytest_fauxvider.clocks import WorldClock
 from pytest_fauxvider.options import Options, read_checks, seed_for
+from pytest_fauxvider.reporting import is_reported, note_text
 from pytest_fauxvider.scenarios import find_scenario
 from pytest_fauxvider.sleeping import virtual_sleep
 from pytest_fauxvider.sleeping_clocks import STATE
@@ -47,8 +48,12 @@ class Plan:
 class FauxServer(Server):
     """The emulator of a test session: a `fauxvider.Server` whose worlds begin as the options and settings say."""
 
-    def __init__(self, options: Options, **settings: Any) -> None:
-        """Make a server; `settings` are what `fauxvider.Server` takes, and defaults of the marker's arguments."""
+    def __init__(self, options: Options, *, traces: Path | None = None, **settings: Any) -> None:
+        """Make a server; `settings` are what `fauxvider.Server` takes, and defaults of the marker's arguments.
+
+        `traces` is the folder for what is kept of failures; None: nothing is.
+        """
+        self.traces = traces
         of_server = {name: value for name, value in settings.items() if name in _SERVER}
         of_worlds = {name: value for name, value in settings.items() if name not in _SERVER}
         check_names(of_worlds, f"fauxvider_settings (beside {', '.join(_SERVER)})")
@@ -97,7 +102,7 @@ class FauxServer(Server):
         plan = self._plan(tuple(providers) or _named(found.provider), whole)
         name = options.get("name") or self._free_name(test)
         super().world(name=name, **_world_options(whole))
-        return FauxWorld(self, name, plan)
+        return FauxWorld(self, name, plan, test=test)
 
     def _plan(self, providers: tuple[str, ...], asked: Mapping[str, Any]) -> Plan:
         for provider in providers:
@@ -152,14 +157,17 @@ def _world_options(whole: Mapping[str, Any]) -> dict[str, Any]:
 class FauxWorld(WorldHandle):
     """A world of a test: everything that `fauxvider.WorldHandle` has, and what a test asks beside that."""
 
-    def __init__(self, server: FauxServer, name: str, plan: Plan) -> None:
+    def __init__(self, server: FauxServer, name: str, plan: Plan, *, test: str = "") -> None:
+        """`test`: the name of the node that it is made for."""
         super().__init__(server, name)
+        self.test = test
         self.server = server
         self.plan = plan
         clock = server.emulator.world(name).clock
         self.clock = WorldClock(self, is_virtual=clock.is_virtual)
         self._stack = ExitStack()
         self._receiver: Receiver | None = None
+        self._is_told = False
 
     def __repr__(self) -> str:
         return f"<fauxvider world {self.name}, {', '.join(self.plan.providers) or 'every provider'}>"
@@ -176,6 +184,11 @@ class FauxWorld(WorldHandle):
         try:
             if error is None:
                 self.check()
+            elif isinstance(error, Exception):
+                self.tell(error)
+        except StrictError as ended:
+            self.tell(ended)
+            raise
         finally:
             self.close()
 
@@ -195,6 +208,13 @@ class FauxWorld(WorldHandle):
         __tracebackhide__ = True
         if found := problems(self):
             raise StrictError(told(found, where="what asks for the world"))
+
+    def tell(self, error: Exception, kept: dict[str, Path] | None = None) -> None:
+        """Add the story to an error that goes through the world's block; `kept` are files that were kept of it."""
+        if self._is_told or not is_reported():
+            return
+        self._is_told = True
+        error.add_note(note_text(self, kept, is_judged=isinstance(error, StrictError)))
 
     def close(self) -> None:
         """End: receivers stop, sleeping takes time again, the world is dropped."""

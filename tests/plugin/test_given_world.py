@@ -97,8 +97,16 @@ def test_it(world, number):
 """
     )
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*assert 5 < 5*", "*The example's world*", "*GET /v2/me -> 200*", "*number=5*"])
-    assert result.stdout.str().count("The example's world") == 1
+    result.stdout.fnmatch_lines([
+        "*assert 5 < 5*",
+        "*fauxvider: what the provider saw*",
+        "*GET /v2/me -> 200*",
+        "*replay:   fauxvider replay .pytest_cache/*/run.capsule.json *",
+        "*number=5*",
+    ])  # fmt: skip
+    assert result.stdout.str().count("what the provider saw") == 1
+    assert len(list(suite.path.rglob("run.capsule.json"))) == 1
+    assert suite.run("--fauxvider-trace=off").stdout.str().count("what the provider saw") == 1
 
 
 def test_the_end_of_each_example_is_checked(suite: Any) -> None:

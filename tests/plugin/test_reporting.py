@@ -94,6 +94,44 @@ def test_it(account):
     result.stdout.fnmatch_lines(["*what the provider saw*", "*GET /nowhere -> 404*"])
 
 
+@pytest.mark.parametrize("ends", ["assert False", 'urllib.request.urlopen(world.base_url() + "/nowhere")'])
+def test_a_world_that_is_gone_when_the_report_is_made(suite: Any, ends: str) -> None:
+    result = suite.run(
+        text=f"""
+import urllib.request
+
+
+def test_it(fauxvider_server):
+    with fauxvider_server.world("acme") as world:
+        world.note("saved", text="a first thing")
+        {ends}
+"""
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*fauxvider: what the provider saw", "E*world *", "E*saved*a first thing*"])
+    assert result.stdout.str().count("what the provider saw") == 1
+
+
+def test_a_world_of_a_wider_scope(suite: Any) -> None:
+    result = suite.run(
+        text="""
+@pytest.fixture(scope="module")
+def shared(fauxvider_server):
+    with fauxvider_server.world("acme") as world:
+        yield world
+
+
+def test_it(shared):
+    assert shared.jobs() == []
+
+
+def test_other(shared):
+    assert shared.provider == "acme"
+"""
+    )
+    result.assert_outcomes(passed=2)
+
+
 def test_a_test_without_a_world(suite: Any) -> None:
     result = suite.run(text="def test_it():\n    assert False\n")
     result.stdout.no_fnmatch_line("*what the provider saw*")
