@@ -145,3 +145,8 @@ def test_the_curl_lines_run(served: dict[str, str], tmp_path: Path) -> None:
     assert re.search(r'"attempt_count":3\b', done.stdout)
     assert re.findall(r"^(200|404)$", done.stdout, re.MULTILINE) == ["200", "404"]
     assert (tmp_path / "picture.jpeg").read_bytes().startswith(b"\xff\xd8")
+
+
+def test_every_page_is_listed() -> None:
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"]({page.name})" not in index] == ["README.md"]
