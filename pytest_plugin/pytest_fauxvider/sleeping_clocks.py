@@ -7,11 +7,14 @@ an instance, and neither are these.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
+
+from pytest_fauxvider.sleeping_neighbours import make_room, withdraw
 
 __all__ = ["REAL", "STATE", "Session", "install", "is_installed", "take_over_names", "uninstall"]
 
@@ -144,6 +147,20 @@ def install() -> None:
     _is_in_place = True
     for name, stand_in in _STAND_INS.items():
         setattr(time, name, stand_in)
+    make_room(_originals)
+
+
+@contextlib.contextmanager
+def _originals() -> Iterator[None]:
+    """Put the originals back for a moment."""
+    found = {name: getattr(time, name) for name in REAL}
+    for name, original in REAL.items():
+        setattr(time, name, original)
+    try:
+        yield
+    finally:
+        for name, stand_in in found.items():
+            setattr(time, name, stand_in)
 
 
 def uninstall() -> None:
@@ -158,6 +175,7 @@ def uninstall() -> None:
         for name, stand_in in _STAND_INS.items():
             if getattr(time, name) is stand_in:
                 setattr(time, name, REAL[name])
+        withdraw()
     _is_in_place = False
     STATE.base_ns = 0
 

@@ -10,6 +10,7 @@ import json
 import pickle
 import queue
 import sched
+import subprocess
 import sys
 import threading
 import time
@@ -278,6 +279,53 @@ def test_default_arguments_and_schedulers(world: WorldHandle, slept: VirtualTime
     scheduler.enter(60, 1, done.append, (1,))
     scheduler.run()
     assert done == [1]
+
+
+OTHERS = """
+import sys
+{first}
+from pytest_fauxvider import sleeping
+sleeping.install()
+{then}
+import datetime
+import time
+
+from fauxvider import Server
+from pytest_fauxvider.sleeping import virtual_sleep
+
+then = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+with {travel}:
+    assert time.time() == 1577836800, time.time()
+assert time.time() > 1577836800
+with Server() as server, server.world(clock="manual") as world, virtual_sleep(world) as slept:
+    with {travel}:
+        began = time.time()
+        time.sleep(5)
+        assert time.time() - began == {moved}
+    time.sleep(5)
+    assert slept.spans == [5, 5]
+assert time.time() > 1577836800
+sleeping.uninstall()
+with {travel}:
+    assert time.time() == 1577836800
+print(type(time.time).__name__, [one for one in sys.meta_path if "fauxvider" in type(one).__module__])
+"""
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("library", "travel", "moved"),
+    [("time_machine", "time_machine.travel(then, tick=False)", 5), ("freezegun", "freezegun.freeze_time(then)", 0)],
+)
+def test_beside_other_masters_of_time(library: str, travel: str, moved: int, is_first: bool) -> None:
+    """time-machine writes into C functions: it must never find anything else (it would crash the process)."""
+    load = f"import {library}"
+    code = OTHERS.format(first=load if is_first else "", then="" if is_first else load, travel=travel, moved=moved)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    # What freezegun finds when it is loaded is what it puts back for ever: a stand-in that passes through.
+    is_kept = library == "freezegun" and not is_first
+    assert done.stdout == f"{'_Reading' if is_kept else 'builtin_function_or_method'} []\n"
 
 
 # --- event loops --------------------------------------------------------------------------------------
