@@ -1,0 +1,270 @@
+"""verify, against emulators in a thread: unchanged, under other readings, with planted drifts, and worse servers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fauxvider.cli.verify import verify as command
+from fauxvider.contract.lint import findings
+from fauxvider.contract.parse import ContractFile, open_contract
+from fauxvider.errors import FauxviderError
+from fauxvider.server.runner import Urls
+from fauxvider.toolkit.verify.client import Client, UnreachableError
+from fauxvider.toolkit.verify.propose import propose
+from fauxvider.toolkit.verify.run import Settings, estimate, plan, verify
+from fauxvider.toolkit.verify.session import Purse
+from support.verifying import TOKEN, benchmark, control_of, served, told, verified
+
+# Of the model pages with many parameters, one stands for all: the others' rules have the same shapes.
+_RUNPOD = ("/errors*", "/operations*", "/lifecycle*", "/urls*", "/callbacks*", "/models/flux-*", "/models/kontext*")
+_ONEMIN = ("/errors*", "/operations*", "/lifecycle*", "/urls*", "/assets*", "/models/flux-2-dev-editor*")
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Urls]:
+    with served() as urls:
+        yield urls
+
+
+# --- a server that keeps its contract
+
+
+@pytest.mark.parametrize(("provider", "only"), [("runpod", _RUNPOD), ("runflow", ()), ("onemin", _ONEMIN)])
+def test_the_emulator_keeps_its_contract(emulator: Urls, provider: str, only: tuple[str, ...]) -> None:
+    results = verified(emulator, provider, *only)
+    assert told(results) == []
+    assert sum(one.outcome == "passed" for one in results) > 60
+    open_ones = [one for one in results if one.outcome == "not checked"]
+    assert all(one.reason for one in open_ones)
+    assert len(open_ones) < 12
+
+
+@pytest.mark.parametrize(
+    ("provider", "reading", "case", "only"),
+    [
+        ("runflow", "output.shape", "image_urls", ("/models*",)),
+        ("runflow", "callback.schedule", "five", ("/callbacks*",)),
+        ("runflow", "rate_limit", "headers_old", ("/limits*",)),
+        ("runpod", "submit.propagation", "two_seconds", ("/lifecycle*", "/callbacks*", "/operations*")),
+        ("runpod", "running.name", "running", ("/lifecycle*",)),
+        ("onemin", "flux-redux.fields", "beside", ("/models/flux-redux*",)),
+    ],
+)
+def test_and_under_another_reading(emulator: Urls, provider: str, reading: str, case: str, only: tuple[str, ...]) -> None:
+    results = verified(emulator, provider, *only, readings={reading: case}, limits=True)
+    assert told(results) == []
+    assert any(one.outcome == "passed" for one in results)
+
+
+def test_limits_are_tried_when_asked_for(emulator: Urls) -> None:
+    unasked = verified(emulator, "runpod", "/limits/cancel")
+    assert [one.outcome for one in unasked] == ["not checked"]
+    assert "--limits" in unasked[0].reason
+    assert [one.outcome for one in verified(emulator, "runpod", "/limits/cancel", limits=True)] == ["passed"]
+
+
+# --- a server that has drifted
+
+_SAMPLE = (
+    "a field is added to a finished job",
+    "a finished job is called SUCCEEDED",
+    "pictures live for a day",
+    "errors are problem+json",
+    "width ends at 1024",
+    "a run takes twice as long",
+    "the signature is base64",
+    "the signature's header has another name",
+    "client errors are tried again",
+)
+
+
+def test_the_benchmark_plants_enough() -> None:
+    planted = benchmark().drifts()
+    assert len(planted) >= 30
+    assert len({one.name for one in planted}) == len(planted)
+    assert set(_SAMPLE) <= {one.name for one in planted}
+
+
+@pytest.mark.parametrize("name", _SAMPLE)
+def test_a_planted_drift_is_found_where_it_was_planted(name: str, tmp_path: Path) -> None:
+    drift = next(one for one in benchmark().drifts() if one.name == name)
+    found = benchmark().measure(drift, tmp_path)
+    assert found.is_caught
+    assert found.is_located, found.rule
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a field of the queued answer is renamed",
+        "a queued job is called QUEUED",
+        "a megapixel is 1048576 pixels",
+        "schnell is paid by the picture",
+        "only server errors are tried again",
+    ],
+)
+def test_what_is_proposed_holds(name: str, tmp_path: Path) -> None:
+    drift = next(one for one in benchmark().drifts() if one.name == name)
+    file = open_contract(drift.provider)
+    planted = tmp_path / "planted.json"
+    planted.write_text(benchmark().planted(drift), encoding="utf-8")
+    with benchmark().served(drift.provider, planted) as control:
+        found = propose(file, drift.readings, benchmark().asked(file, drift, control), date="2026-11-21")
+        proposed = ContractFile(found.text, file="proposed.yaml")
+        again = benchmark().asked(proposed, drift, control)
+    assert found.changes
+    assert "verify-2026-11-21 @2026-11-21" in found.text
+    assert [str(one) for one in findings(proposed) if one.severity == "error"] == []
+    assert told(again) == []
+
+
+# --- a server that belongs to somebody else
+
+
+def test_without_a_control_plane_time_travel_is_not_checked() -> None:
+    file = open_contract("runpod")
+    with served(clock="stepping:5s") as urls:  # a look is enough for a run to be over
+        base = f"{urls.provider}/runpod"
+        settings = Settings(base_url=base, only=("/errors/job*", "/urls*", "/lifecycle*"), patience_ms=2_000)
+        results = verify(file, settings, plan(file, settings))
+    assert told(results) == []
+    assert not any(one.outcome == "passed" and "control" in one.case.needs for one in results)
+    assert any("--control" in one.reason for one in results)
+    assert any(one.outcome == "passed" for one in results)
+
+
+def test_the_budget_is_never_passed(emulator: Urls) -> None:
+    file, purse = open_contract("runpod"), Purse(Decimal("0.03"))
+    settings = Settings(control=control_of(emulator), only=("*at the * bounds", "*to its end"), purse=purse)
+    cases = plan(file, settings)
+    assert estimate(cases, settings) > Decimal("0.03")
+    results = verify(file, settings, cases)
+    assert purse.spent <= Decimal("0.03")
+    dear = [one for one in results if "budget" in one.reason]
+    assert dear
+    assert all(one.outcome == "not checked" for one in dear)
+    assert any(one.outcome == "passed" for one in results)
+
+
+def _hang(peer: socket.socket, stopped: threading.Event) -> None:
+    del peer
+    stopped.wait(20)
+
+
+def _drip(peer: socket.socket, stopped: threading.Event) -> None:
+    while not stopped.wait(0.02):
+        peer.send(b"H")
+
+
+def _flood(peer: socket.socket, _stopped: threading.Event) -> None:
+    peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n" + b"x" * 70_000)
+
+
+def _speak_no_http(peer: socket.socket, _stopped: threading.Event) -> None:
+    peer.sendall(b"220 mail.example ESMTP\r\n")
+
+
+def _promise_more(peer: socket.socket, _stopped: threading.Event) -> None:
+    peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}")
+
+
+@pytest.mark.parametrize("behave", [_hang, _drip, _flood, _speak_no_http, _promise_more])
+def test_a_hostile_server_cannot_hold_the_client(behave: Callable[[socket.socket, threading.Event], None]) -> None:
+    stopped = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            peer, _ = listening.accept()
+            with peer, contextlib.suppress(OSError):
+                behave(peer, stopped)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        answer = Client(timeout_s=0.3, max_body=65_536).send("GET", url)
+        stopped.set()
+        thread.join()
+    assert answer.problem
+
+
+def test_nothing_there_is_an_error_of_its_own() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(UnreachableError):
+        Client(timeout_s=1).send("GET", f"http://127.0.0.1:{port}/")
+
+
+# --- the command
+
+
+def _run(*given: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    done = CliRunner().invoke(command, list(given), env={"FAUXVIDER_CONTROL_TOKEN": TOKEN, **(env or {})})
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.output
+
+
+def test_the_command_says_what_failed_and_exits_with_one(tmp_path: Path) -> None:
+    drift = next(one for one in benchmark().drifts() if one.name == "an unknown job answers 410")
+    path = tmp_path / "planted.json"
+    path.write_text(benchmark().planted(drift), encoding="utf-8")
+    patched = tmp_path / "patched.yaml"
+    asked = ("runpod", "--only", "status of a job that does not exist", "--propose", str(patched), "--date", "2026-11-21")
+    with served(path) as urls:
+        code, text = _run(*asked, "--control", urls.control)
+        assert code == 1
+        assert "/errors/job_unknown/status" in text
+        assert "runpod.yaml:" in text
+        assert "1 changes are proposed" in text
+        assert _run(str(patched), *asked[1:3], "--control", urls.control)[0] == 0
+
+
+def test_reports_are_well_formed(emulator: Urls, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    asked = ("runflow", "--control", emulator.control, "--only", "/errors/*", "--out", str(out), "--report")
+    assert _run(*asked, "junit")[0] == 0
+    suite = ET.parse(out).getroot()[0]
+    assert int(suite.attrib["tests"]) == len(suite) > 10
+    assert _run(*asked, "json")[0] == 0
+    tree = json.loads(out.read_text(encoding="utf-8"))
+    assert tree["counts"]["failed"] == 0
+    assert len(tree["cases"]) == len(suite)
+    assert _run(*asked, "html")[0] == 0
+    assert out.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_no_key_reaches_a_report(emulator: Urls) -> None:
+    key = "sk-this-is-nobodys-business"
+    drifted = ("runpod", "--base-url", f"{emulator.provider}/nowhere", "--key-env", "MY_KEY", "--only", "*does not exist*")
+    code, text = _run(*drifted, "--yes", env={"MY_KEY": key})
+    assert code == 1
+    assert key not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("runpod",), "--base-url"),
+        (("nobody", "--base-url", "http://127.0.0.1:1"), "no provider"),
+        (("runpod", "--base-url", "ftp://example.com"), "http://"),
+        (("runpod", "--base-url", "http://127.0.0.1:1", "--only", "nothing like it"), "no case"),
+        (("runpod", "--base-url", "http://127.0.0.1:1", "--key-env", "NO_SUCH_VARIABLE"), "NO_SUCH_VARIABLE"),
+        (("runpod", "--base-url", "http://127.0.0.1:1", "--reading", "x"), "NAME=CASE"),
+        (("runpod", "--base-url", "http://127.0.0.1:1", "--budget", "much"), "much"),
+    ],
+)
+def test_wrong_usage_is_told(given: tuple[str, ...], said: str) -> None:
+    with pytest.raises(FauxviderError) as caught:
+        _run(*given)
+    assert said in str(caught.value)
+    assert caught.value.exit_code == 2
