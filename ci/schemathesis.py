@@ -22,7 +22,7 @@ from typing import Any
 
 KEY = "known-to-the-world"
 # Calls per operation in the phase that draws them; the fewer, the more operations there are.
-BUDGET, LEAST, MOST = 1500, 7, 40
+BUDGET, LEAST, MOST = 600, 4, 20
 PATIENCE_S = 600
 
 

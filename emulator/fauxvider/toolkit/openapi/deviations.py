@@ -99,6 +99,9 @@ def _of_operation(material: Material, operation: Operation) -> Iterator[dict[str
         yield _said(material, "negative_data_rejection", reason, *at)
     elif operation.extend is not None:
         yield _said(material, "negative_data_rejection", "a span that is no number is passed over", *at)
+    elif (unknown := operation.answers.get("missing")) is not None and not unknown.cause and unknown.status < 400:
+        reason = f"an id that nobody knows, of whatever form, is answered {unknown.status}"
+        yield _said(material, "negative_data_rejection", reason, *at)
     yield from _of_acceptance(material, operation)
 
 

@@ -107,13 +107,21 @@ def _operation(material: Material, operation: Operation, route: Route, method: s
         spec["parameters"] = parameters
     if body := request_body(material, operation, route.models):
         spec["requestBody"] = body
-    spec["responses"] = responses_of(material, operation, route.models)
+    spec["responses"] = _responses(material, operation, route)
     if operation.kind == "submit" and (callbacks := callbacks_of(material, tuple(one.name for one in route.models))):
         spec["callbacks"] = callbacks
     spec |= {"x-fauxvider-operation": operation.name, "x-fauxvider-kind": operation.kind}
     if operation.scope:
         spec["x-fauxvider-scope"] = operation.scope
     return spec | material.pointer("operations", operation.name)
+
+
+def _responses(material: Material, operation: Operation, route: Route) -> dict[str, Any]:
+    """Give an operation's responses: by another method they are the same."""
+    key = ("responses", operation.name, route.path)
+    if key not in material.memory:
+        material.memory[key] = responses_of(material, operation, route.models)
+    return {status: dict(response) for status, response in material.memory[key].items()}
 
 
 def _join(spec: dict[str, Any], other: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from fauxvider.contract.templates import names_used
 from fauxvider.toolkit.openapi import entities
 from fauxvider.toolkit.openapi.material import Material
 from fauxvider.toolkit.openapi.outcomes import outcomes_of
-from fauxvider.toolkit.openapi.schemas import Schema, named
+from fauxvider.toolkit.openapi.schemas import Schema, named, union
 
 __all__ = ["Route", "parameters_of", "request_body", "routes_of"]
 
@@ -58,7 +58,7 @@ def _open(path: str) -> str:
 
 def parameters_of(material: Material, operation: Operation, route: Route) -> list[dict[str, Any]]:
     found = [
-        {"name": name, "in": "path", "required": True, "schema": _path_schema(material, operation, route, name)}
+        {"name": name, "in": "path", "required": True, "schema": _path_schema(material, operation, name)}
         for name in route.holes
     ]
     found += _query_parameters(material, operation)
@@ -71,22 +71,18 @@ def parameters_of(material: Material, operation: Operation, route: Route) -> lis
     return found
 
 
-def _path_schema(material: Material, operation: Operation, route: Route, name: str) -> Schema:
-    """An id in a path is any text: what nobody knows is answered as unknown. Its pattern is told as an example."""
-    del route
+def _path_schema(material: Material, operation: Operation, name: str) -> Schema:
+    """Give the form of an id in a path; what is of another form names nothing that there is."""
     contract = material.contract
     templates = {key: material.at("operations", operation.name, key) for key in ("job", "asset", "secret")}
     said = next((key for key, text in templates.items() if text == f"{{path.{name}}}"), "")
-    schema: Schema = {"type": "string", "minLength": 1}
-    if said == "job":
-        ids = [entities.minted(contract, one.id).get("pattern") for one in material.submits() if one.id]
-    elif said == "asset" and contract.assets:
-        ids = [entities.minted(contract, contract.assets.id).get("pattern")]
-    elif said == "secret" and contract.secrets:
-        ids = [entities.minted(contract, contract.secrets.id).get("pattern")]
-    else:
-        return schema
-    return schema | {"x-fauxvider-id": said, "x-fauxvider-id-patterns": list(dict.fromkeys(ids))}
+    kinds = {
+        "job": [one.id for one in material.submits() if one.id],
+        "asset": [contract.assets.id] if contract.assets else [],
+        "secret": [contract.secrets.id] if contract.secrets else [],
+    }.get(said, [])
+    schema = union(entities.minted(contract, kind) for kind in kinds) or {"type": "string", "minLength": 1}
+    return {**schema, "x-fauxvider-id": said} if said else schema
 
 
 def _query_parameters(material: Material, operation: Operation) -> Iterator[dict[str, Any]]:
@@ -182,7 +178,7 @@ def request_body(material: Material, operation: Operation, models: list[Model]) 
     if operation.body == "none":
         return None
     if operation.body == "multipart":
-        part: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+        part: Schema = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
         schema = {"type": "object", "required": [operation.part], "properties": {operation.part: part}}
         return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
     if operation.body == "bytes":

@@ -37,14 +37,14 @@ def responses_of(material: Material, operation: Operation, models: list[Model]) 
         if not answer.cause:
             _add_answer(material, operation, outcome.name, answer, outcome.known, gathered)
     causes = [*causes_of(material, operation, models), *anywhere_causes(material)]
-    _add_errors(material, dict.fromkeys(causes), names, gathered)
+    _add_errors(material, dict.fromkeys(causes), gathered)
     return {str(status): _response(one) for status, one in sorted(gathered.items())}
 
 
 def error_responses(material: Material, causes: list[str]) -> dict[str, Any]:
     """Give the responses of these causes alone."""
     gathered: dict[int, _Gathered] = {}
-    _add_errors(material, dict.fromkeys(causes), tuple(material.contract.models), gathered)
+    _add_errors(material, dict.fromkeys(causes), gathered)
     return {str(status): _response(one) for status, one in sorted(gathered.items())}
 
 
@@ -128,9 +128,7 @@ def _add_limit_headers(material: Material, operation: Operation, known: Known, f
 # --- refusals
 
 
-def _add_errors(
-    material: Material, causes: Mapping[str, None], models: tuple[str, ...], gathered: dict[int, _Gathered]
-) -> None:
+def _add_errors(material: Material, causes: Mapping[str, None], gathered: dict[int, _Gathered]) -> None:
     for cause in causes:
         face = material.contract.errors[cause]
         own = cause_at(material, cause.partition("@")[0])
@@ -138,10 +136,20 @@ def _add_errors(
         found.about.append(_error_about(cause))
         found.sources.append({"cause": cause} | material.pointer("errors", own))
         found.shares += 1
-        known = _error_known(material, face, own, cause, models)
+        known, schema = _refusal(material, face, own, cause)
         kind = face.envelope.content_type.partition(";")[0].strip()
-        found.contents.setdefault(kind, []).append(_envelope(material, face, own, known))
+        found.contents.setdefault(kind, []).append(schema)
         _add_headers(material.at("errors", own, "headers"), known, found)
+
+
+def _refusal(material: Material, face: ErrorFace, own: str, cause: str) -> tuple[Known, Schema | None]:
+    """Give what is known in a refusal, and the schema of its body: the same whoever is refused."""
+    key = ("refusal", cause)
+    if key not in material.memory:
+        known = _error_known(material, face, own, cause, tuple(material.contract.models))
+        material.memory[key] = known, _envelope(material, face, own, known)
+    found: tuple[Known, Schema | None] = material.memory[key]
+    return found
 
 
 def _error_about(cause: str) -> str:
