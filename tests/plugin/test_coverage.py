@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from fauxvider.service.journal import Journal
+
 TESTS = """
 @acme
 def test_run(fauxvider, client):
@@ -155,3 +157,17 @@ def test_a_worker_that_dies_is_told_of(suite: Any) -> None:
     suite.tests(f"{TESTS}\n\ndef test_dies():\n    import os\n    os._exit(1)\n")
     result = suite.run_apart("--fauxvider-coverage", "-n", "1", "--max-worker-restart=0")
     result.stdout.fnmatch_lines(["what these workers counted is missing: gw0"])
+
+
+def test_a_run_that_stops_early_is_counted_all_the_same(suite: Any) -> None:
+    result = suite.run(
+        "--fauxvider-coverage", "-x", text=TESTS.replace("client.status(job)", "client.status(job); assert False")
+    )
+    result.assert_outcomes(failed=1)
+    assert report(suite)["providers"]["acme"]["operations"]["items"]["run"]["times"] == 1
+
+
+def test_what_a_cap_has_dropped_is_told_of(suite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Journal.__init__, "__defaults__", (3,))
+    result = suite.run("--fauxvider-coverage", text=TESTS)
+    result.stdout.fnmatch_lines(["* journal entries were dropped by a cap and not counted"])
