@@ -204,8 +204,6 @@ class LocalServer(BaseServer):
         metadata: bool = True,
         **defaults: Any,
     ) -> None:
-        self._runner = asyncio.Runner()
-        self._loop = self._runner.get_loop()
         self._helper: ThreadPoolExecutor | None = None
         self._turn = threading.RLock()  # one thread after the other; a callback may call back in
         self._outbox = _Outbox()
@@ -220,6 +218,9 @@ class LocalServer(BaseServer):
             ),
             defaults,
         )
+        # Last, since a loop has to be closed, and what stands above refuses what it cannot read.
+        self._runner = asyncio.Runner()
+        self._loop = self._runner.get_loop()
 
     def __enter__(self) -> Self:
         return self

@@ -81,11 +81,11 @@ class Beliefs:
 
     def _is_pending(self, handle: Any, done: set[int]) -> bool:
         order = self.order_of(handle)
-        if order is not None and order.intent.number in done:
-            return False
         word = self.word(handle)
         if word is not None:
             return word == "open"
+        if order is not None and order.intent.number in done:
+            return False
         jobs = self._model.of_order(order.intent.number) if order is not None else []
         return not jobs or not all(job.had_its_chance for job in jobs)
 

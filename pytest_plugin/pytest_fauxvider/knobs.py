@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,8 @@ def server_for(provider: str, contracts: tuple[str, ...]) -> LocalServer:
         bundled = () if contracts else (provider,)
         known = LocalServer(providers=bundled, contracts=contracts, deliver=lambda _callback: 200, clock="manual")
         if provider not in known.emulator.contracts:
+            known.close()
             raise UsageError(f"no contract is for {provider!r} (there are: {', '.join(known.emulator.contracts)})")
         _SERVERS[(provider, contracts)] = known
+        atexit.register(known.close)
     return known
