@@ -90,6 +90,11 @@ def _upload(session: Session, operation: Operation) -> None:
         for name, pointer in operation.fields.items():
             if pointer and name in given:
                 call.body[pointer[-1]] = given[name]
+        schema = session.tree["operations"][operation.name].get("schema", {})
+        for name in schema.get("required", []):
+            is_text = schema.get("properties", {}).get(name, {}).get("type") == "string"
+            call.body.setdefault(name, "picture.png" if is_text else len(data))
+        asset["name"] = asset["name"] if "name" in operation.fields else Like("text")
     found = session.expect(call, "ok", scope={**session.scope(call), "asset": asset})
     if operation.kind == "asset_session":
         _confirm(session, found, data)
