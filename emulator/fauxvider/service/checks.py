@@ -102,7 +102,8 @@ async def check_rate(provider: Provider, call: Call) -> Rejection | None:
         limit = provider.contract.limits[name]
         caller = "|".join([_CALLER[part](call) if part in _CALLER else _path_part(call, part) for part in limit.per])
         verdict = await provider.store.take(limit, caller, call.moment, count=provider.limits[name])
-        call.verdict = (name, verdict)
+        if call.verdict is None or limit.headers:  # an answer tells of the limit that has something to tell
+            call.verdict = (name, verdict)
         if verdict.wait:
             return Rejection("rate", {"retry_after": -(-verdict.wait // 1000), "limit": {"count": verdict.count}})
         if limit.kind == "in_flight":
