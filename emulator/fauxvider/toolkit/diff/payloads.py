@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 import jsonschema_rs
@@ -61,8 +62,9 @@ def _member(key: str, value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    is_plain = value is None or isinstance(value, str | bool | int | float)
-    return value if is_plain else int(value) if value == int(value) else float(value)
+    if not isinstance(value, Decimal):
+        return value
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def _canonical(schema: Any) -> jsonschema_rs.CanonicalSchema:

@@ -38,12 +38,15 @@ class Knowledge(Protocol):
     def views(self) -> Mapping[str, Any]: ...
     def schema(self, name: str) -> Schema | None:
         """Give the schema of a dotted name; None when there can be no value at all."""
+        ...
 
     def narrowed(self, name: str, case: str | None, others: tuple[str, ...]) -> Self | None:
         """Give what is known where the name has the value `case` (None: none of `others`); None if it never has."""
+        ...
 
     def bound(self, name: str, schema: Schema | None) -> Self:
         """Give what is known where a list's element is called `name`."""
+        ...
 
 
 class Shape(NamedTuple):
