@@ -60,7 +60,9 @@ def test_the_emulator_keeps_its_contract(emulator: Urls, provider: str, only: tu
         ("onemin", "flux-redux.fields", "beside", ("/models/flux-redux*",)),
     ],
 )
-def test_and_under_another_reading(emulator: Urls, provider: str, reading: str, case: str, only: tuple[str, ...]) -> None:
+def test_and_under_another_reading(
+    emulator: Urls, provider: str, reading: str, case: str, only: tuple[str, ...]
+) -> None:
     results = verified(emulator, provider, *only, readings={reading: case}, limits=True)
     assert told(results) == []
     assert any(one.outcome == "passed" for one in results)
@@ -73,7 +75,9 @@ def test_limits_are_tried_when_asked_for(emulator: Urls) -> None:
     assert [one.outcome for one in verified(emulator, "runpod", "/limits/cancel", limits=True)] == ["passed"]
 
 
-@pytest.mark.parametrize("reading", [{}, {"callback.retry": "one"}, {"edit.cost": "per_mp"}, {"edit.strength": "without"}])
+@pytest.mark.parametrize(
+    "reading", [{}, {"callback.retry": "one"}, {"edit.cost": "per_mp"}, {"edit.strength": "without"}]
+)
 def test_so_does_one_of_a_provider_that_nobody_has_heard_of(reading: dict[str, str]) -> None:
     with served(ACME) as urls:
         results = verified(urls, ContractFile.read(ACME), readings=reading)
@@ -220,7 +224,15 @@ def test_the_command_says_what_failed_and_exits_with_one(tmp_path: Path) -> None
     path = tmp_path / "planted.json"
     path.write_text(benchmark().planted(drift), encoding="utf-8")
     patched = tmp_path / "patched.yaml"
-    asked = ("runpod", "--only", "status of a job that does not exist", "--propose", str(patched), "--date", "2026-11-21")
+    asked = (
+        "runpod",
+        "--only",
+        "status of a job that does not exist",
+        "--propose",
+        str(patched),
+        "--date",
+        "2026-11-21",
+    )
     with served(path) as urls:
         code, text = _run(*asked, "--control", urls.control)
         assert code == 1
@@ -246,7 +258,15 @@ def test_reports_are_well_formed(emulator: Urls, tmp_path: Path) -> None:
 
 def test_no_key_reaches_a_report(emulator: Urls) -> None:
     key = "sk-this-is-nobodys-business"
-    drifted = ("runpod", "--base-url", f"{emulator.provider}/nowhere", "--key-env", "MY_KEY", "--only", "*does not exist*")
+    drifted = (
+        "runpod",
+        "--base-url",
+        f"{emulator.provider}/nowhere",
+        "--key-env",
+        "MY_KEY",
+        "--only",
+        "*does not exist*",
+    )
     code, text = _run(*drifted, "--yes", env={"MY_KEY": key})
     assert code == 1
     assert key not in text

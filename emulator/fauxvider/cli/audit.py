@@ -18,13 +18,31 @@ from fauxvider_contracts import provider_names
 __all__ = ["audit"]
 
 
-@click.command(epilog="Exit codes: 0 nothing found; 1 something found; 2 the file or the usage is wrong; 70 a fault of fauxvider.")
+@click.command(
+    epilog="Exit codes: 0 nothing found; 1 something found; 2 the file or the usage is wrong; 70 a fault of fauxvider."
+)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--provider", "providers", multiple=True, metavar="NAME|FILE", help="Judge by this provider's contract (default: all bundled ones, by their hosts).")
-@click.option("--base-url", "bases", multiple=True, metavar="NAME=URL", help="Requests to this address belong to that provider, too.")
-@click.option("--reading", "readings", multiple=True, metavar="PROVIDER:NAME=CASE", help="Hold it against this reading.")
+@click.option(
+    "--provider",
+    "providers",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Judge by this provider's contract (default: all bundled ones, by their hosts).",
+)
+@click.option(
+    "--base-url",
+    "bases",
+    multiple=True,
+    metavar="NAME=URL",
+    help="Requests to this address belong to that provider, too.",
+)
+@click.option(
+    "--reading", "readings", multiple=True, metavar="PROVIDER:NAME=CASE", help="Hold it against this reading."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def audit(file: Path, providers: Sequence[str], bases: Sequence[str], readings: Sequence[str], *, as_json: bool) -> None:
+def audit(
+    file: Path, providers: Sequence[str], bases: Sequence[str], readings: Sequence[str], *, as_json: bool
+) -> None:
     """Judge the traffic that a HAR file or a vcrpy cassette holds.
 
     Tells of answers that the provider's contract does not allow, of requests that it forbids, of what the client did

@@ -137,9 +137,10 @@ def test_any_entry_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, 
     tree = {"log": {"entries": [entry]}} if in_har else {"interactions": [entry]}
     path = written(tmp_path_factory.mktemp("any"), json.dumps(tree))
     try:
-        assert len(read_recording(path).exchanges) == 1
+        count, said = len(read_recording(path).exchanges), ""
     except RecordingError as error:
-        assert "entry 1" in str(error) or "not JSON" in str(error)
+        count, said = 0, str(error)
+    assert count == 1 or "entry 1" in said or "not JSON" in said
 
 
 @pytest.mark.parametrize(

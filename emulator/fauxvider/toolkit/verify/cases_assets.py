@@ -75,7 +75,9 @@ def _asset(session: Session, name: str, media_type: str, size: int, *, confirmed
 
 
 def _upload(session: Session, operation: Operation) -> None:
-    data = picture_bytes()
+    data, rules = picture_bytes(), session.contract.assets
+    if operation.kind == "asset_session" and rules and rules.media_types and "media_type" not in operation.fields:
+        raise NotAskedError("the contract takes certain media types, and has no field that tells one")
     call = session.samples.call(operation)
     asset = _asset(session, "picture.png", "image/png", len(data))
     if operation.kind == "asset_upload":
