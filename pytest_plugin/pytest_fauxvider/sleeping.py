@@ -17,6 +17,8 @@ What holds while it is on:
   handler's time is a part of the time that its client sleeps.)
 - A sleep in any of the client's threads counts. The emulator's own threads, pytest, Hypothesis and what
   waits on real threads (`threading`, `queue`, `subprocess`) always see real time.
+- A task that waits with a timeout, and does not sleep, lets time pass as well, at the cost of a little real time
+  (`sleeping_waits`): a client that waits for its callback gets it.
 - trio has its own virtual clock (`trio.testing.MockClock`); it is left alone. So is `datetime.now`.
 
 Instead of replacing `asyncio.sleep` the loops' timers are watched: every sleep, however it was imported or
@@ -60,10 +62,11 @@ class EndlessSleepError(BaseException):
 class VirtualTime:
     """Virtual time that is on. ``spans``: what the client has slept so far, in seconds, in order."""
 
-    def __init__(self, handle: WorldHandle, *, most: int, limit_days: float) -> None:
+    def __init__(self, handle: WorldHandle, *, most: int, limit_days: float, waits: bool) -> None:
         self.handle = handle
         self.spans: list[float] = []
         self.most = most
+        self.waits = waits
         self.limit_s = limit_days * _DAY_S
         self._server = handle._server
         self._began = self.world.present()
@@ -73,6 +76,13 @@ class VirtualTime:
         self._ahead: dict[int, int] = {}  # by thread: its own clock, where a handler's sleep has moved that
         self._total_s = 0.0
         self.loops: dict[Any, LoopTime] = {}
+
+    def find_world(self) -> World | None:
+        return self._server.emulator.find_world(self.handle.name)
+
+    def ns_at(self, moment: int) -> int:
+        """Give a moment of the world as this counts."""
+        return (moment - self._began) * _MS
 
     @property
     def world(self) -> World:
@@ -85,7 +95,7 @@ class VirtualTime:
 
     def moved_ns(self) -> int:
         """How far the world has moved since this is on."""
-        world = self._server.emulator.find_world(self.handle.name)
+        world = self.find_world()
         if world is not None:
             self._moved_ms = world.present() - self._began
         return self._moved_ms * _MS + self._part_ns
@@ -197,16 +207,19 @@ def uninstall() -> None:
 
 
 @contextlib.contextmanager
-def virtual_sleep(world: WorldHandle, *, most: int = MOST, limit_days: float = LIMIT_DAYS) -> Iterator[VirtualTime]:
+def virtual_sleep(
+    world: WorldHandle, *, most: int = MOST, limit_days: float = LIMIT_DAYS, waits: bool = True
+) -> Iterator[VirtualTime]:
     """Make the client's sleeps virtual, in the time of `world`, for the length of a ``with`` block.
 
     A client that sleeps more than `most` times, or longer than `limit_days` in all, gets EndlessSleepError.
+    With `waits`, time passes for a task too that only waits with a timeout.
     Raises UsageError when the world's clock runs by itself, or when time is virtual already.
     """
     from fauxvider.errors import UsageError
     from pytest_fauxvider import sleeping_loops
 
-    session = VirtualTime(world, most=most, limit_days=limit_days)
+    session = VirtualTime(world, most=most, limit_days=limit_days, waits=waits)
     clock = session.world.clock
     if not clock.is_virtual:
         raise UsageError(f"the clock {clock.spec} moves by itself: sleep is virtual with manual and stepping clocks")

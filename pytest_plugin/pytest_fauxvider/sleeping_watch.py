@@ -11,6 +11,8 @@ from concurrent.futures import Future
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_fauxvider.sleeping_waits import Waits
+
 if TYPE_CHECKING:
     from pytest_fauxvider.sleeping import VirtualTime
 
@@ -59,12 +61,14 @@ class LoopTime:
         self._numbers = itertools.count()
         self._ready = getattr(loop, "_ready", None)
         self._is_watching = False
-        self._is_over = False
+        self.is_over = False
         self._quiet = self._turns = self._patience = 0
         self._seen = -1
         self._advance_began: int | None = None  # the number that the first sleeper since then would have
         self._is_settled = True  # no move is under way, and what fell due with the last one has run
         self.in_threads = 0
+        self.activity = 0  # timers and sleeps so far
+        self._waits = Waits(session, loop, kind, self)
 
     def sleep(self, delay: float, args: tuple[Any, ...], context: Context | None) -> asyncio.TimerHandle:
         """Take a sleep's timer in; give its handle."""
@@ -76,6 +80,7 @@ class LoopTime:
         return self._take_in(_Sleeper(self._loop.time() + _NEVER_S, give_up, (), self._loop, None), _NEVER_S)
 
     def _take_in(self, handle: _Sleeper, delay: float) -> _Sleeper:
+        self.activity += 1
         due = self._session.offset_ns() + round(delay * 1_000_000_000)
         heapq.heappush(self._sleepers, (due, next(self._numbers), handle))
         self._quiet = self._turns = 0
@@ -86,24 +91,40 @@ class LoopTime:
 
     def note(self, handle: asyncio.TimerHandle, delay: float) -> None:
         """Remember when another timer is due, to the millisecond."""
+        self.activity += 1
         due = self._session.offset_ns() + round(delay * 1000) * _MS
         heapq.heappush(self._timers, (due, next(self._numbers), handle))
+        if self._session.waits:
+            self._waits.note(handle, due, delay)
         if len(self._timers) > 1000:
             self._timers = [entry for entry in self._timers if not _is_done(entry[2])]
             heapq.heapify(self._timers)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something in this loop is at work, or sleeps: time takes care of itself then."""
+        return bool(self._sleepers or self._advance_began is not None or self.in_threads)
+
+    def is_done(self, handle: asyncio.TimerHandle) -> bool:
+        return _is_done(handle)
+
+    def pass_to(self, moment: int) -> None:
+        """Let time pass to a moment (ns as the session counts) as if somebody slept until then."""
+        delay = max(0, moment - self._session.offset_ns()) / 1e9
+        self._take_in(_Sleeper(self._loop.time() + delay, _nothing, (), self._loop, None), delay)
+
     def end(self) -> None:
         """Give what still sleeps to the loop, in real time."""
-        self._is_over = True
+        self.is_over = True
         now = self._session.moved_ns()
         for due, _, handle in self._sleepers:
-            if not handle.cancelled() and not self._loop.is_closed():
+            if getattr(handle, "_callback", None) is WAKE and not handle.cancelled() and not self._loop.is_closed():
                 self._kind.call_later(self._loop, max(0.0, (due - now) / 1e9), _fire, handle)
         self._sleepers.clear()
 
     def _watch(self) -> None:
         """Look, once a turn, whether anything can still happen by itself."""
-        if self._is_over or not (self._wake_due() if self._is_settled else self._sleepers):
+        if self.is_over or not (self._wake_due() if self._is_settled else self._sleepers):
             self._is_watching = False
             return
         self._turns += 1
@@ -232,6 +253,10 @@ class LoopTime:
             if future is not None and not future.done():
                 future.set_exception(error)
         self._sleepers.clear()
+
+
+def _nothing() -> None:
+    """What the timer of a sleeper that is none calls."""
 
 
 def _error_of(done: Future[Any]) -> BaseException:

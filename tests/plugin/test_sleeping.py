@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 import stamina
 import tenacity
@@ -27,7 +28,7 @@ import uvloop
 
 from fauxvider import LocalServer, Receiver, Server, UsageError, WorldHandle
 from fauxvider.local import answer_of
-from pytest_fauxvider import sleeping
+from pytest_fauxvider import sleeping, sleeping_waits
 from pytest_fauxvider.sleeping import EndlessSleepError, VirtualTime, virtual_sleep
 from pytest_fauxvider.sleeping_clocks import REAL
 from support.acme import ACME_TEXT
@@ -629,6 +630,97 @@ def test_a_handler_in_the_same_loop_is_answered(called_back: tuple[Server, World
     assert slept.spans == [60, 3]
     (delivery,) = world.deliveries()
     assert delivery["state"] == "delivered"
+
+
+async def wait_for_callback(world: WorldHandle, server: Server, timeout_s: float) -> bool:
+    """A client that does not poll: its handler sets an event, and it waits for that."""
+    came = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        came.set()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    receiver = await asyncio.start_server(handle, "127.0.0.1", 0)
+    port = receiver.sockets[0].getsockname()[1]
+    Asker(server, world).submit(webhook=f"http://127.0.0.1:{port}/hook")
+    try:
+        async with asyncio.timeout(timeout_s):
+            await came.wait()
+    except TimeoutError:
+        return False
+    finally:
+        receiver.close()
+    return True
+
+
+@pytest.mark.parametrize("run", LOOPS)
+def test_who_waits_for_a_callback_gets_it(run: Any, called_back: tuple[Server, WorldHandle]) -> None:
+    server, world = called_back
+    span = Span(world)
+    with virtual_sleep(world):
+        assert run(wait_for_callback(world, server, 600))
+    assert 4000 <= span.ms < 5000
+
+
+@pytest.mark.parametrize("run", LOOPS)
+def test_who_waits_in_vain_times_out(
+    run: Any, called_back: tuple[Server, WorldHandle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sleeping_waits, "_TO_TIMEOUT", 3)
+    server, _ = called_back
+    scenario = {"scenario": 1, "name": "lost", "rules": [{"on": "delivery", "do": {"lose": True}}]}
+    with server.world(clock="manual", scenario=scenario) as world, virtual_sleep(world):
+        span = Span(world)
+        assert not run(wait_for_callback(world, server, 600))
+        assert span.ms == 600_000
+
+        async def others() -> None:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 50)
+            with anyio.move_on_after(50) as scope:
+                await asyncio.Event().wait()
+            assert scope.cancelled_caught
+            done, _ = await asyncio.wait([asyncio.create_task(asyncio.Event().wait())], timeout=50)
+            assert not done
+
+        run(others())
+        assert span.ms == 750_000
+
+
+def test_a_held_call_over_a_socket_comes_to_its_end(called_back: tuple[Server, WorldHandle]) -> None:
+    _, world = called_back
+
+    async def main() -> Any:
+        async with httpx.AsyncClient(timeout=90) as client:
+            url = f"{world.base_url('acme')}/v2/acme-dev/runsync"
+            return (await client.post(url, json={"input": {"prompt": "a lighthouse"}}, headers=KEY)).json()
+
+    with virtual_sleep(world):
+        assert asyncio.run(main())["status"] == "COMPLETED"
+
+
+def test_what_is_really_at_work_is_waited_for(
+    called_back: tuple[Server, WorldHandle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, world = called_back
+    monkeypatch.setattr(sleeping_waits, "_LOOK_S", 0.0001)
+    Asker(server, world).submit()
+    word: queue.Queue[int] = queue.Queue()
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.05, word.put, 7)
+        return await asyncio.wait_for(loop.run_in_executor(None, word.get), 30)
+
+    span = Span(world)
+    with virtual_sleep(world):
+        assert asyncio.run(main()) == 7
+    with virtual_sleep(world, waits=False):
+        assert asyncio.run(main()) == 7
+    assert span.ms == 0
 
 
 def test_a_handler_in_a_thread_may_sleep(called_back: tuple[Server, WorldHandle]) -> None:
