@@ -127,6 +127,8 @@ def section_text(world: FauxWorld, kept: dict[str, Path] | None = None, *, is_ju
 
 
 def _story(world: FauxWorld) -> Iterator[str]:
+    from pytest_fauxvider.strict import stray_lines
+
     made = world.server.emulator.world(world.name)
     options = made.options
     yield f"world {world.name}: clock {made.clock.spec}, seed {options.seed}, scenario {options.scenario.name}"
@@ -137,6 +139,9 @@ def _story(world: FauxWorld) -> Iterator[str]:
     if len(lines) > MOST_LINES:
         yield f"({len(lines) - MOST_LINES} earlier lines are left out)"
     yield from lines[-MOST_LINES:]
+    if strays := list(stray_lines(world)):
+        yield ""
+        yield from strays
 
 
 def _misses(world: FauxWorld) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pytest_fauxvider.options import CHECKS
 if TYPE_CHECKING:
     from pytest_fauxvider.world import FauxWorld
 
-__all__ = ["Problem", "StrictError", "problems", "told"]
+__all__ = ["Problem", "StrictError", "problems", "stray_lines", "told"]
 
 
 class StrictError(AssertionError):
@@ -63,10 +63,20 @@ def _unexpected(world: FauxWorld) -> Iterator[str]:
         lines = [_explained(one, missed) for one in unknown]
         head = f"{_count(len(unknown), 'request')} for what the provider does not have"
         yield "\n".join([head, *dict.fromkeys(lines)])
+    if world.strays():
+        yield "\n".join(stray_lines(world))
     if strangers:
         lines = [f"  {one['provider']}: {_request_text(one)}" for one in strangers]
         head = f"{_count(len(strangers), 'request')} to a provider that the test does not name ({', '.join(named)})"
         yield "\n".join([head, *dict.fromkeys(lines)])
+
+
+def stray_lines(world: FauxWorld) -> Iterator[str]:
+    """Tell of requests that found no provider: most often the client has joined a path so that the world's is lost."""
+    if found := world.strays():
+        yield f"{_count(len(found), 'request')} that reached the server and no provider on it"
+        yield from dict.fromkeys(f"  {shown(text)}" for text in found)
+        yield f"  (this world is below {world.server.url}/w/{world.name}/; urljoin, for one, drops a base URL's path)"
 
 
 def _request_text(entry: Mapping[str, Any]) -> str:

@@ -168,6 +168,7 @@ class FauxWorld(WorldHandle):
         self._stack = ExitStack()
         self._receiver: Receiver | None = None
         self._is_told = False
+        self._strays_before = server.app.stray_count
 
     def __repr__(self) -> str:
         return f"<fauxvider world {self.name}, {', '.join(self.plan.providers) or 'every provider'}>"
@@ -281,6 +282,11 @@ class FauxWorld(WorldHandle):
             for entry in entries
             if entry["kind"] == "request" and all(entry.get(name) == value for name, value in facts.items())
         ]
+
+    def strays(self) -> list[str]:
+        """Give the requests, a line each, that reached the server since the world was made, and no provider on it."""
+        fresh = self.server.app.stray_count - self._strays_before
+        return [f"{method} {path}" for method, path in list(self.server.app.strays)[-fresh:]] if fresh else []
 
     def story(self) -> list[str]:
         """Tell what happened, a line an event."""

@@ -144,6 +144,36 @@ def test_it(fauxvider, client):
     ])  # fmt: skip
 
 
+def test_a_base_url_that_has_lost_its_path(suite: Any) -> None:
+    result = suite.run(
+        text="""
+from urllib.parse import urljoin
+
+
+@acme
+def test_it(fauxvider, client):
+    client.base = urljoin(client.base, "/v2/me")
+    assert client.ask("GET", "")[0] == 404
+    assert fauxvider.strays() == ["GET /v2/me"]
+
+
+@acme
+def test_the_next_has_nothing_to_do_with_it(fauxvider, client):
+    assert fauxvider.strays() == []
+    client.ask("GET", "/v2/me")
+"""
+    )
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines([
+        "unexpected: 1 request that reached the server and no provider on it",
+        "  GET /v2/me",
+        "  (this world is below http://127.0.0.1:*/w/*/; urljoin, for one, drops a base URL's path)",
+        "*what the provider saw*",
+        "No request came, and nothing happened.",
+        "1 request that reached the server and no provider on it",
+    ])  # fmt: skip
+
+
 def test_what_a_scenario_does_to_callbacks_is_meant(suite: Any) -> None:
     result = suite.run(
         text="""

@@ -7,6 +7,7 @@ Documents that belong to no provider come from `pages`, which a higher floor han
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -29,6 +30,7 @@ Pages = Callable[[str, str], Awaitable[bytes | None]]  # (world, path) -> a JSON
 WORLD = "fauxvider.world"
 
 _JSON = (b"content-type", b"application/json")
+_MAX_STRAYS = 50
 
 
 class ProviderApp:
@@ -38,6 +40,8 @@ class ProviderApp:
         """`pages` answers GET requests for what belongs to no provider."""
         self.emulator = emulator
         self._pages = pages
+        self.strays: deque[tuple[str, str]] = deque(maxlen=_MAX_STRAYS)  # method and path of what reached no provider
+        self.stray_count = 0
         self._hosts = {host.encode("latin-1"): place for host, place in emulator.hosts.items()}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -48,6 +52,9 @@ class ProviderApp:
         if isinstance(place, Reply):
             await _read(receive, 0)
             place = await self._page(scope) or place
+            if place.status == 404:
+                self.stray_count += 1
+                self.strays.append((scope["method"], scope["path"]))
             await _send(scope, send, place)
             return
         provider, origin, path, site = place
