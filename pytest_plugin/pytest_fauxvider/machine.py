@@ -25,7 +25,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
-from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import HealthCheck, Phase, event, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -136,6 +136,7 @@ class ProviderMachine(RuleBasedStateMachine):
     def step_begin(self, trouble: str, fate: str) -> None:
         """Hypothesis leaves out some rules in each run; without an order there would be nothing to see."""
         if trouble in self.troubles:
+            event(f"trouble: {trouble}")
             self._step("world", trouble=trouble)
         self._step("submit", fate=self._fate(fate))
 
@@ -196,6 +197,8 @@ class ProviderMachine(RuleBasedStateMachine):
         is_barred = fate.name not in self.fates or (not fate.is_harmless and stage.faults >= budget.faults)
         if is_barred or (fate.needs_restart and not (stage.has("restart") and stage.crashes < budget.crashes)):
             return "arrives"
+        if fate.name != "arrives":
+            event(f"fate: {fate.name}")
         return text
 
     def _step(self, what: str, /, **args: Any) -> None:

@@ -61,7 +61,8 @@ class Stage:
         options: dict[str, Any] = {"clock": "manual", "seed": knobs.seed, "readings": knobs.readings, **knobs.world}
         if trouble:
             contract = self.server.emulator.compiled(knobs.provider, {}).contract
-            options["scenario"] = {"scenario": 1, "name": trouble, "rules": list(rules_for(trouble, contract))}
+            own = knobs.world.get("scenario") or {"scenario": 1, "name": trouble, "rules": []}
+            options["scenario"] = {**own, "rules": [*own["rules"], *rules_for(trouble, contract)]}
         self.server.deliver = self._deliver
         # A run that is still open may be told by playing it again beside it.
         name = next(name for name in map("machine-{}".format, count(1)) if not self.server.emulator.find_world(name))
@@ -81,6 +82,7 @@ class Stage:
         self.faults, self.crashes, self.deliveries = 0, 0, 0
         self._attended: int | None = None
         self._looks = 0
+        self._placing: int | None = None
         self.client.http = Http(self.line, self.world.base_url(knobs.provider), self._auth())
         if self.has("begin"):
             self._call(self.client.begin)
@@ -123,7 +125,9 @@ class Stage:
 
     def _order_of(self, provider: str, job: str) -> int | None:
         record = run_now(self._world.provider(provider).store.record(job))
-        return self.beliefs.order_in(record.job.body) if record is not None else None
+        found = self.beliefs.order_in(record.job.body) if record is not None else None
+        # A client that has words of its own for what is wanted: what is accepted while it submits is for that.
+        return self._placing if found is None else found
 
     # --- the steps
 
@@ -159,8 +163,11 @@ class Stage:
         name = f"intent-{number}"
         order = Order(Intent(number, name, f"a fox, {name}", HOOK, self.knobs.model))
         self.orders.append(order)
-        self.line.is_spoiled, self.line.last_submit = False, None
-        order.handle = self._tried(f"order {number} is submitted", fate, self.client.submit, order.intent)
+        self.line.is_spoiled, self.line.last_submit, self._placing = False, None, number
+        try:
+            order.handle = self._tried(f"order {number} is submitted", fate, self.client.submit, order.intent)
+        finally:
+            self._placing = None
         if not self.line.is_spoiled:
             self.model.placed(number, self.line.last_submit)
 

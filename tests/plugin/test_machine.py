@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import settings
@@ -16,14 +16,19 @@ from corpus.buggy import ForgetsOnDeploy, KeepsLinks, KeyPerTry, UnknownWordRais
 from corpus.careful import AsyncHybrid, Careful, Durable, RunflowWebhook, RunpodPolling
 from fauxvider import UsageError
 from fauxvider.capsule import read_capsule, replay
+from pytest_fauxvider.explore import explore
 from pytest_fauxvider.invariants import (
+    INVARIANTS,
     BilledTwiceError,
     KeptPastLifeError,
     RefusedError,
     ResultLostError,
     ViolationError,
 )
+from pytest_fauxvider.line import FATES
 from pytest_fauxvider.machine import ProviderMachine
+from pytest_fauxvider.stage import CALLBACK_FATES
+from pytest_fauxvider.troubles import TROUBLES
 from support.acme import ACME
 
 ROOT = Path(__file__).parents[2]
@@ -196,6 +201,64 @@ def test_a_coroutine_that_blocks_is_told_so() -> None:
 
     with pytest.raises(UsageError, match=r"has to await self\.http\.arequest"):
         Blocks.play(("submit", {}), ("poll", {}))
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_other_libraries_clients(library: str) -> None:
+    class Web(ProviderMachine):
+        provider = "runpod"
+
+        def begin(self) -> None:
+            self.web = self.http.async_client(library)
+            self.plain = self.http.client(library)
+            self.seen: list[tuple[str, bytes]] = []
+
+        async def submit(self, intent: Any) -> str:
+            body = {"input": {"prompt": intent.prompt}}
+            answer = await self.web.post("/v2/black-forest-labs-flux-1-dev/run", json=body)
+            return str(answer.json()["id"])
+
+        def poll(self, job: str) -> None:
+            answer = self.plain.get(f"/v2/black-forest-labs-flux-1-dev/status/{job}").json()
+            if answer["status"] == "COMPLETED" and not self.seen:
+                self.seen.append((job, self.plain.get(answer["output"]["image_url"]).content))
+
+        def results(self) -> list[tuple[str, bytes]]:
+            return self.seen
+
+    machine = Web.play(("submit", {}), ("poll", {"fate": "lost"}), ("poll", {"fate": "refused"}))
+    told = [text for _, _, text in machine.stage.told]
+    assert "the client raises ReadError: connection reset by peer" in told
+    assert "the client raises ConnectError: connection refused" in told
+    assert len(machine.seen) == 1
+
+
+def test_a_client_may_have_words_of_its_own() -> None:
+    class Rewords(Careful):
+        def body_of(self, row: Any) -> dict[str, Any]:
+            return {"input": {"prompt": "a hare", "width": 256, "height": 256}}
+
+    machine = Rewords.play(("submit", {}), ("submit", {"fate": "late"}))
+    assert [name for name, _ in machine.results()] == ["intent-1", "intent-2"]
+
+
+def test_a_scenario_of_ones_own_stands_beside_a_trouble() -> None:
+    class Own(Careful):
+        world: ClassVar[dict[str, Any]] = {
+            "scenario": {"scenario": 1, "name": "own", "rules": [{"on": "output", "do": {"late": "5s"}}]}
+        }
+
+    machine = Own.play(("world", {"trouble": "slow"}), ("submit", {}))
+    took_effect = [entry["name"] for entry in machine.stage.entries() if entry["kind"] == "fault"]
+    assert sorted(took_effect) == ["late", "slow"]
+
+
+def test_the_page_shows_what_is_so() -> None:
+    page = (ROOT / "docs" / "machine.md").read_text(encoding="utf-8")
+    assert (EXAMPLE / "test_naive_client.py").read_text(encoding="utf-8") in page
+    assert str(explore(RunpodPolling)) in page
+    for names in (FATES, CALLBACK_FATES, TROUBLES, INVARIANTS):
+        assert [name for name in names if f"`{name}`" not in page and name != "arrives"] == []
 
 
 # --- wrong use
