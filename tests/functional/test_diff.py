@@ -62,6 +62,23 @@ def test_a_contract_is_the_same_as_itself() -> None:
     assert _findings(TEXT.replace("documented page L57", "observed DOC @2026-08-19")) == []
 
 
+def test_no_reading_is_silent() -> None:
+    """Every other case of every reading is a change that somebody found worth naming."""
+    file = open_contract("onemin")
+    old, silent = side_of(file, {}), []
+    for choice in file.choices()[1:]:
+        changed = {name: case for name, case in choice.items() if case != file.default_choice[name]}
+        if not differences(old, side_of(file, choice)):
+            silent.append(changed)
+    assert silent == []
+
+
+def test_another_media_type_breaks_clients() -> None:
+    old, new = (side_of(open_contract("runpod"), {"unauthorized.body": case}) for case in ("problem", "empty"))
+    found = [one for one in differences(old, new) if one.severity == "breaking"]
+    assert {"401 is now answered as text/plain too"} == {one.about for one in found}
+
+
 def test_witnesses_are_taken_by_one_side_alone() -> None:
     """Every payload told is checked against the two schemas themselves, by a validator of its own."""
     seen = 0

@@ -36,21 +36,23 @@ def _of_operation(old: Any, new: Any, name: str) -> Iterator[Finding]:
     before, after = _bodies(old, name, new), _bodies(new, name, old)
     for (status, kind), schema in after.items():
         other = before.get((status, kind))
-        if other is None:
-            continue  # a status of its own is told where it stands
         pointers = _pointers(new, name, status)
-        yield from _told(old, new, pointers, other, schema)
+        if other is not None and kind == "application/json":
+            yield from _told(old, new, pointers, other, schema)
+        elif other is None and any(known == status for known, _ in before):
+            # A status that was not answered at all is told where it stands.
+            lines = {"old_line": old.line(pointer_text(pointers)), "new_line": new.line(pointer_text(pointers))}
+            yield Finding("breaking", pointer_text(pointers), f"{status} is now answered as {kind} too", **lines)
 
 
 def _bodies(side: Material, name: str, other: Material) -> dict[tuple[str, str], Schema]:
-    """Give the schemas of an operation's answers for the models that both sides have."""
+    """Give the schemas of an operation's answers, by status and media type, for the models that both sides have."""
     operation = side.contract.operations[name]
     models = [one for one in side.models_for(operation) if one.name in other.contract.models]
     found = {}
     for status, response in responses_of(side, operation, models).items():
         for kind, media in response.get("content", {}).items():
-            if kind == "application/json":
-                found[status, kind] = media["schema"]
+            found[status, kind] = media["schema"]
     return found
 
 

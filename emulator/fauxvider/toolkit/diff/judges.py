@@ -158,6 +158,12 @@ def _timing(_old: Any, _new: Any) -> Verdict:
     return "unknown", "another pace"
 
 
+def _outside(_old: Any, new: Any) -> Verdict:
+    if str(new) == "refuse":
+        return "breaking", "a hold outside the bounds is refused"
+    return "compatible", "a hold outside the bounds is moved to the nearest one"
+
+
 def _phases(old: Any, new: Any) -> Verdict:
     before, after = ([one.get("state") for one in phases or ()] for phases in (old, new))
     if come := [word for word in after if word not in before]:
@@ -185,6 +191,7 @@ _SPANNED: dict[str, Judge] = {
     r"/operations/[^/]+/keeps": shrinks("how long a record is kept", parse_span, endless=True),
     r"/operations/[^/]+/waits/(max|default)": shrinks("how long a call is held", parse_span),
     r"/operations/[^/]+/waits/min": grows("the shortest hold", parse_span),
+    r"/operations/[^/]+/waits/outside": _outside,
     r"/lifecycle/visible_after": grows("how long a new job is unknown", parse_span),
     r"/lifecycle/deadlines/[^/]+/default": shrinks("a deadline", parse_span, endless=True),
     r"/callbacks/timeout": shrinks("how long a receiver may take", parse_span),
@@ -218,6 +225,7 @@ _PLACES: dict[str, Judge] = {
     r"/lifecycle/(failures/[^/]+/.*|default_failure)": always("unknown", "a failure looks otherwise"),
     r"/lifecycle/live.*": always("compatible", "only real runs show it"),
     r"/lifecycle/deadlines/[^/]+": _deadline,
+    r"/lifecycle/deadlines/[^/]+/(covers|failure|then|field)": always("unknown", "a deadline works otherwise"),
     r"/errors/[^/]+": entry(("unknown", "a further refusal"), ("unknown", "a refusal is no longer told apart")),
     r"/errors/[^/]+/status": _error_status,
     r"/errors/[^/]+/headers/[^/]+": entry(("compatible", "a further header"), ("breaking", "a header is gone")),
@@ -267,6 +275,7 @@ _PLACES: dict[str, Judge] = {
     r"/limits/[^/]+/headers/[^/]+": entry(("compatible", "a further header"), ("breaking", "a header is gone")),
     r"/limits/[^/]+/(kind|per).*": always("unknown", "a limit counts otherwise"),
     r"/assets": entry(("compatible", "uploads"), ("breaking", "no uploads any more")),
+    r"/assets/key": always("unknown", "storage keys of another form"),
     r"/assets/media_types": loses("types that can be uploaded"),
     r"/idempotency": entry(("compatible", "keys are honoured"), ("breaking", "keys are no longer honoured")),
     r"/idempotency/(header|per).*": always("breaking", "keys are read otherwise"),

@@ -13,7 +13,7 @@ from fauxvider.values import decimal_text
 
 __all__ = ["judge_prices"]
 
-_PICTURES = [(256, 256), (512, 512), (1024, 768), (1024, 1024), (1536, 1536), (2048, 2048), (4096, 4096)]
+_PICTURES = [(256, 256), (512, 512), (1024, 768), (1024, 1024), (1013, 769), (1536, 1536), (2048, 2048), (4096, 4096)]
 
 
 def judge_prices(old: Model, new: Model, unit: str) -> Verdict:
