@@ -460,3 +460,76 @@ def test_callbacks_come_to_a_handler_in_the_client_s_loop() -> None:
             with server.world(clock="stepping:1h") as world, all_doors(world):
                 asyncio.run(main(ask))
     assert got == ["POST /hook HTTP/1.1\r\n"] * 2
+
+
+# --- the fixtures -------------------------------------------------------------------------------------
+
+FIXTURES = """
+import urllib.request
+
+import aiohttp
+import asyncio
+import httpx
+import requests
+
+URL = "https://api.acme.test/v2/acme-dev/run"
+ASKED = dict(json={"input": {"prompt": "a lighthouse"}}, headers={"Authorization": "Bearer key"})
+
+
+async def by_aiohttp():
+    async with aiohttp.ClientSession() as session, session.post(URL, **ASKED) as answer:
+        return answer.status
+
+
+@acme
+def test_all(fauxvider, fauxvider_hosts, fauxvider_no_egress):
+    assert fauxvider_hosts is fauxvider
+    assert httpx.post(URL, **ASKED).status_code == 201
+    assert requests.post(URL, timeout=5, **ASKED).status_code == 201
+    assert asyncio.run(by_aiohttp()) == 201
+    assert len(fauxvider.jobs()) == 3
+
+
+@acme
+def test_httpx(fauxvider, fauxvider_httpx):
+    assert httpx.post(URL, **ASKED).status_code == 201
+    assert fauxvider_httpx.calls.call_count == len(fauxvider.jobs()) == 1
+
+
+@acme
+def test_requests(fauxvider, fauxvider_requests):
+    assert requests.post(URL, timeout=5, **ASKED).status_code == 201
+    assert fauxvider_requests.knows("image.acme.test")
+
+
+@acme
+def test_aiohttp(fauxvider, fauxvider_aiohttp):
+    assert asyncio.run(by_aiohttp()) == 201
+    assert len(fauxvider.jobs()) == 1
+"""
+
+
+def test_each_door_is_a_fixture(suite: Any) -> None:
+    suite.run(text=FIXTURES).assert_outcomes(passed=4)
+
+
+@pytest.mark.parametrize(("name", "library"), [("fauxvider_httpx", "respx"), ("fauxvider_aiohttp", "aiohttp")])
+def test_a_door_without_its_library(suite: Any, name: str, library: str) -> None:
+    text = f"""
+import sys
+
+sys.modules[{library!r}] = None
+
+
+@acme
+def test_it({name}):
+    pass
+
+
+@acme
+def test_the_others(fauxvider_hosts):
+    pass
+"""
+    result = suite.run(text=text)
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines([f"*{name} needs {library}: pip install *"])

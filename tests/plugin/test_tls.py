@@ -18,6 +18,7 @@ import pytest
 
 from fauxvider import LocalServer, Server, UsageError
 from fauxvider.cli import main
+from fauxvider.errors import PortTakenError
 from fauxvider.server.tls_front import TlsFront
 from pytest_fauxvider.doors.https import HttpsFront, https_front
 from support.acme import ACME
@@ -184,6 +185,11 @@ def test_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
         https_front(local.default),
     ):
         pass
+    with Server(contracts=[ACME]) as server, socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for ports in ({"port": port}, {"proxy_port": port}):
+            with pytest.raises(PortTakenError, match=f"port {port} on 127.0.0.1 is taken"):
+                TlsFront(server.app, [HOST], **ports)
     monkeypatch.setitem(sys.modules, "trustme", None)
     with Server(contracts=[ACME]) as server, pytest.raises(UsageError, match=r"pip install 'fauxvider\[tls\]'"):
         TlsFront(server.app, [HOST])

@@ -84,12 +84,17 @@ class TlsFront:
         self.hosts = tuple(sorted({urlsplit(f"//{host}").hostname or host for host in hosts}))
         self._app = _World(app)
         self._made_folder = folder is None
-        context, self.ca_file = _certificates(self.hosts, folder)
         sock = bind("127.0.0.1", port)
         try:
             self._proxy_sock = bind("127.0.0.1", proxy_port)
         except BaseException:
             sock.close()
+            raise
+        try:
+            context, self.ca_file = _certificates(self.hosts, folder)
+        except BaseException:
+            sock.close()
+            self._proxy_sock.close()
             raise
         self.port: int = sock.getsockname()[1]
         self.proxy_port: int = self._proxy_sock.getsockname()[1]

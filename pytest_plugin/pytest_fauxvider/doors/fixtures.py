@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,11 +48,16 @@ def fauxvider_hosts(fauxvider: FauxWorld) -> Iterator[FauxWorld]:
 @pytest.fixture
 def fauxvider_httpx(fauxvider: FauxWorld) -> Iterator[MockRouter]:
     """The same for httpx and httpx2 alone: a respx router whose ``calls`` are what they sent."""
-    pytest.importorskip("respx", reason="fauxvider_httpx needs respx: pip install 'fauxvider[respx]'")
+    _need("respx", "fauxvider_httpx", "fauxvider[respx]")
     from pytest_fauxvider.doors.for_httpx import httpx_door
 
     with httpx_door(fauxvider) as router:
         yield router
+
+
+def _need(library: str, fixture: str, install: str) -> None:
+    if find_spec(library) is None:
+        pytest.fail(f"{fixture} needs {library}: pip install '{install}'", pytrace=False)
 
 
 @pytest.fixture
@@ -66,7 +72,7 @@ def fauxvider_requests(fauxvider: FauxWorld) -> Iterator[Door]:
 @pytest.fixture
 def fauxvider_aiohttp(fauxvider: FauxWorld) -> Iterator[Door]:
     """The same for aiohttp alone."""
-    pytest.importorskip("aiohttp")
+    _need("aiohttp", "fauxvider_aiohttp", "aiohttp")
     from pytest_fauxvider.doors.for_aiohttp import aiohttp_door
 
     with aiohttp_door(fauxvider) as door:
