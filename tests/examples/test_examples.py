@@ -14,6 +14,11 @@ SHOWN = {
     "callbacks": ["attempt 1  +0s  503", "attempt 3  +3s  200", "succeeded; the same bytes each time: True"],
     "async_doors": ["{'COMPLETED': 10}", "example.com was not reached", "the world moved by 6.0 s"],
     "no_sleeping": ["slept [2.0, 2.0, 2.0] and the world moved by 6.0 s", "a JPEG came: True"],
+    "strategies": [
+        "polls for ever at: TIMED_OUT",
+        "dies of a callback with: FAILED",
+        "every size is a multiple of 64",
+    ],
     "ten_lines": ["IN_QUEUE -> COMPLETED 0.02097152 USD", "image/jpeg -> 404"],
     "worlds": ["flat             0.025", "legacy_per_mp_03 0.03145728", "an unlisted key  HTTP 401"],
 }

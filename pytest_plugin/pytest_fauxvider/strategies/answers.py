@@ -117,7 +117,8 @@ def _asked(draw: st.DrawFn, play: Play, contract: Contract, operation: Operation
     model, values = _model(contract, operation, scene.model), dict[str, str]()
     if operation.job is not None:
         hook = HOOK if contract.callbacks is not None else None
-        submission = draw(submissions(contract, model.name, callback_url=hook))
+        first = targets_of(contract, scene.model)[0].model.name
+        submission = draw(submissions(contract, first, callback_url=hook))
         play.submit(submission)
         model = contract.models[submission.model]
         play.world.advance(scene.wait)

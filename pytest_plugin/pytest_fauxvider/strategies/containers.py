@@ -166,16 +166,17 @@ def _containing(view: canonical.ArrayView, made: Made, low: int, high: int | Non
 def objects_of(view: canonical.ObjectView, made: Made, *, extras: bool) -> Values:
     """Give the objects that fit a canonical object schema."""
     shape = _Shape(view, made)
-    fixed, options, further, broken = shape.fixed(), shape.optional(), shape.further(), shape.broken()
+    fixed, options, broken = shape.fixed(), shape.optional(), shape.broken()
     least, most = view.min_properties or 0, view.max_properties
     count = len(fixed) + len(broken)
     if least <= count and (most is None or most >= count + len(options) + _EXTRAS):
         plain = st.fixed_dictionaries(fixed, optional=options)
+        further = shape.further() if extras else []
         most_added = 1 if _leads_on(view.additional_properties) else _EXTRAS
-        added = [_dictionaries(st.one_of(further), 0, most_added)] if extras and further else []
+        added = [_dictionaries(st.one_of(further), 0, most_added)] if further else []
     else:
         room = None if most is None else most - count
-        plain, added = _counted(fixed, options, further, need=max(0, least - count), room=room), []
+        plain, added = _counted(fixed, options, shape.further(), need=max(0, least - count), room=room), []
     parts = [*added, plain, *(_dictionaries(one, 1, 1) for one in broken)]
     return plain if len(parts) == 1 else st.tuples(*parts).map(_merged)
 

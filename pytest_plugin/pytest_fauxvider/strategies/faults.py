@@ -75,9 +75,14 @@ def _names(names: Any) -> Values:
 def _requests(contract: Contract) -> Iterator[_Fault]:
     own = [name for name, face in contract.errors.items() if "@" not in name and face.cause == name]
     outside = [name for name in _OUTSIDE if name in own]
-    busy = _names(name for name in outside if name in ("rate", "unavailable"))
-    later = st.fixed_dictionaries({"refuse": busy, "retry_after": st.sampled_from(("1s", "30s"))})
-    yield "refuse", _one("refuse", _names(outside)) | later, True
+    refusals: list[dict[str, str]] = [{"refuse": name} for name in outside]
+    refusals += [
+        {"refuse": name, "retry_after": span}
+        for name in outside
+        if name in ("rate", "unavailable")
+        for span in ("1s", "30s")
+    ]
+    yield "refuse", _names(refusals), True
     yield "refuse", _one("refuse", _names(own)), False
     yield "slow", _one("slow", spans_of(contract)), True
     yield "lose", _one("lose", st.sampled_from(("reset", "truncate", "hang", "close"))), True

@@ -17,12 +17,18 @@ __all__ = ["Held", "ProviderLike", "Source", "model_named", "source_of"]
 ProviderLike: TypeAlias = "str | Path | Contract"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """A contract, and the file that it comes from (None where a contract was given that is not bundled)."""
 
     contract: Contract = field(repr=False)
     file: ContractFile | None = field(repr=False)
+
+    def __hash__(self) -> int:
+        return id(self.contract)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Source) and self.contract is other.contract
 
     @property
     def name(self) -> str:

@@ -70,10 +70,19 @@ def texts_of(view: StringView) -> st.SearchStrategy[str]:
     low, high = view.min_length or 0, view.max_length
     patterns = [*view.patterns, *(FORMATS[name] for name in view.formats if name in FORMATS)]
     excluded = [*view.excluded_patterns, *map(_exactly, view.excluded)]
+    if not patterns and not view.excluded_patterns and high is None:
+        known = frozenset(view.excluded)
+        return plain_texts(low).map(lambda text: _other_than(known, text)) if known else plain_texts(low)
     if not patterns and not excluded:
         return plain_texts(low, high)
     made = texts(tuple(patterns), tuple(excluded), low, high)
     return _walked(made) if made.lengths else st.nothing()
+
+
+def _other_than(known: frozenset[str], text: str) -> str:
+    while text in known:
+        text += "0"
+    return text
 
 
 def _exactly(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any, Final, TypeAlias, get_args
 
 from hypothesis import event
@@ -14,7 +15,7 @@ from fauxvider.scenario.known import ENDS
 from fauxvider.scenario.model import Scenario, Stage
 from fauxvider.scenario.parse import read_scenario
 from pytest_fauxvider.strategies.faults import Kind, kinds_of, spans_of
-from pytest_fauxvider.strategies.provider import ProviderLike, Source, source_of
+from pytest_fauxvider.strategies.provider import Held, ProviderLike, Source, source_of
 
 __all__ = ["scenarios"]
 
@@ -45,29 +46,39 @@ def scenarios(
     for stage in stages or ():
         if stage not in get_args(Stage):
             raise UsageError(f"a scenario has no stage {stage!r} (it has: {', '.join(get_args(Stage))})")
-    kinds = [kind for kind in kinds_of(contract) if stages is None or kind.stage in stages]
+    return _cached(source, Held(contract), tuple(stages or ()), legal=legal, max_rules=max_rules)
+
+
+@lru_cache(maxsize=128)
+def _cached(
+    source: Source, held: Held, stages: tuple[Stage, ...], *, legal: bool, max_rules: int
+) -> st.SearchStrategy[Scenario]:
+    contract = held.contract
+    kinds = [kind for kind in kinds_of(contract) if not stages or kind.stage in stages]
     wanted = [kind for kind in kinds if kind.legal is legal]
     if not wanted:
         sort = "legal" if legal else "nearly legal"
-        raise UsageError(f"{contract.provider} has no {sort} fault of {', '.join(stages or ()) or 'any stage'}")
-    return _scenarios(source, wanted, wanted if legal else kinds, legal=legal, max_rules=max_rules)
+        raise UsageError(f"{contract.provider} has no {sort} fault of {', '.join(stages) or 'any stage'}")
+    first, others = _rules(contract, wanted), _rules(contract, wanted if legal else kinds)
+    return _scenarios(source, first, others, legal=legal, max_rules=max_rules)
 
 
 @st.composite
 def _scenarios(
-    draw: st.DrawFn, source: Source, first: list[Kind], others: list[Kind], *, legal: bool, max_rules: int
+    draw: st.DrawFn, source: Source, first: Values, others: Values, *, legal: bool, max_rules: int
 ) -> Scenario:
-    contract = source.contract
-    rules = [] if legal else [draw(_rules(contract, first))]
-    rules += draw(st.lists(_rules(contract, others), max_size=max_rules - len(rules)))
+    rules = [] if legal else [draw(first)]
+    rules += draw(st.lists(others, max_size=max_rules - len(rules)))
     for rule in rules:
         event(f"fault: {rule['on']} {next(iter(rule['do']))}")
-    tree = {"scenario": 1, "name": "drawn", "provider": contract.provider, "rules": rules}
-    return read_scenario(tree, contracts={contract.provider: contract})
+    tree = {"scenario": 1, "name": "drawn", "provider": source.name, "rules": rules}
+    return read_scenario(tree, contracts={source.name: source.contract})
 
 
 def _rules(contract: Contract, kinds: list[Kind]) -> Values:
-    return st.sampled_from(kinds).flatmap(lambda kind: _rule(contract, kind))
+    """Give rules of some kinds. A simple one takes at most five choices: so many Hypothesis takes out at once."""
+    made = [_rule(contract, kind) for kind in kinds]
+    return st.integers(0, len(made) - 1).flatmap(made.__getitem__)
 
 
 def _rule(contract: Contract, kind: Kind) -> Values:
