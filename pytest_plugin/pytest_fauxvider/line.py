@@ -123,7 +123,13 @@ class FaultyLine:
         self.is_spoiled = not self._fate.is_harmless
         return self._fate.name
 
+    def _note(self, text: str) -> None:
+        """Write down what became of a request on its way: the provider knows nothing of it, and the capsule should."""
+        self._server.emulator.note(self._world.name, {"said": "believes", "text": text})
+
     def _before(self, fate: str) -> Answer | None:
+        if fate in ("refused", "gateway", "busy", "dies before"):
+            self._note(f"this request does not reach the provider: {FATES[fate]}")
         if fate == "refused":
             raise ConnectionRefusedError("connection refused")
         if fate == "dies before":
@@ -141,6 +147,8 @@ class FaultyLine:
         return Answer(reply.status, pairs, reply.body)
 
     def _after(self, fate: str, answer: Answer, request: Mapping[str, Any] | None) -> Answer:
+        if fate in ("lost", "lost gateway", "dies after"):
+            self._note(f"this answer does not reach the client: {FATES[fate]}")
         if fate == "lost" or answer.fault:
             self.is_spoiled = True
             raise ConnectionResetError("connection reset by peer")

@@ -65,6 +65,8 @@ def test_a_failure_is_told_and_can_be_played_again(tmp_path: Path) -> None:
     replayed = replay(read_capsule(out / "keypertry_billed_twice.capsule.json"))
     assert replayed.first_difference == ""
     assert sum(entry["kind"] == "charged" for entry in replayed.entries) == 2
+    notes = [entry["text"] for entry in replayed.entries if entry["kind"] == "note"]
+    assert notes == ["this answer does not reach the client: the provider does it, and the answer is lost"]
 
 
 def test_ten_lines_find_a_bug_and_the_run_can_be_had_again(tmp_path: Path) -> None:
