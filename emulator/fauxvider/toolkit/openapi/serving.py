@@ -43,7 +43,8 @@ class OpenApiPages:
 
 
 def _document(file: ContractFile, choice: Mapping[str, str], base_url: str) -> bytes:
-    from fauxvider.toolkit.openapi.document import openapi_document  # few who serve ask for one
+    # Loaded when the first document is asked for: a server starts without them.
+    from fauxvider.toolkit.openapi.document import openapi_document
     from fauxvider.toolkit.openapi.examples import add_examples
 
     document = openapi_document(file, choice, base_url=base_url)
