@@ -17,10 +17,10 @@ from typing import Any, TypeAlias
 
 from fauxvider import UsageError
 from pytest_fauxvider.failing import play_lines, story_of
-from pytest_fauxvider.knobs import Step
+from pytest_fauxvider.knobs import Step, run_now
 from pytest_fauxvider.line import FATES, Fate
 from pytest_fauxvider.machine import ProviderMachine
-from pytest_fauxvider.stage import CALLBACK_FATES, Stage, run_now
+from pytest_fauxvider.stage import CALLBACK_FATES, Stage
 
 __all__ = ["Bound", "Explored", "explore"]
 

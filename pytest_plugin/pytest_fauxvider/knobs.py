@@ -9,7 +9,7 @@ from typing import Any
 
 from fauxvider import LocalServer, UsageError
 
-__all__ = ["Budget", "Knobs", "Step", "server_for"]
+__all__ = ["Budget", "Knobs", "Step", "run_now", "server_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +60,13 @@ def server_for(provider: str, contracts: tuple[str, ...]) -> LocalServer:
         _SERVERS[(provider, contracts)] = known
         atexit.register(known.close)
     return known
+
+
+def run_now(work: Any) -> Any:
+    """Run a coroutine of the store in memory, which never suspends."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value
+    work.close()
+    raise RuntimeError("a store suspended where it must not")

@@ -46,17 +46,8 @@ M = TypeVar("M", bound="ProviderMachine")
 
 _few = st.integers(0, 3)
 _SUBMIT = (
-    "arrives",
-    "lost",
-    "late",
-    "overtaken",
-    "refused",
-    "gateway",
-    "lost gateway",
-    "busy",
-    "dies after",
-    "dies before",
-)
+    "arrives", "lost", "late", "overtaken", "refused", "gateway", "lost gateway", "busy", "dies after", "dies before",
+)  # fmt: skip
 _POLL = (
     "arrives", "lost", "busy", "gateway", "refused", "late", "overtaken", "dies after", "lost 2", "gateway 2",
     "overtaken 2", "dies before 2", "dies after 2",

@@ -15,11 +15,12 @@ from typing import Any
 
 from fauxvider import UsageError, WorldHandle
 from fauxvider.local import Callback, CallbackAnswer
+from fauxvider.service.provider import Provider
 from fauxvider.values import parse_span
 from pytest_fauxvider import invariants
 from pytest_fauxvider.beliefs import Beliefs, Intent, Order
 from pytest_fauxvider.invariants import JobFacts, Model, ViolationError
-from pytest_fauxvider.knobs import Knobs, Step, server_for
+from pytest_fauxvider.knobs import Knobs, Step, run_now, server_for
 from pytest_fauxvider.line import Fate, FaultyLine, fate_text
 from pytest_fauxvider.troubles import rules_for
 from pytest_fauxvider.wire import ClientDiedError, Http
@@ -54,13 +55,14 @@ class Stage:
         self.server = server_for(knobs.provider, knobs.contracts)
         self.steps: list[Step] = []
         self.is_alive = True
+        self.provider: Provider
         self._open(trouble="")
 
     def _open(self, *, trouble: str) -> None:
         knobs = self.knobs
         options: dict[str, Any] = {"clock": "manual", "seed": knobs.seed, "readings": knobs.readings, **knobs.world}
         if trouble:
-            contract = self.server.emulator.compiled(knobs.provider, {}).contract
+            contract = self.provider.contract
             own = knobs.world.get("scenario") or {"scenario": 1, "name": trouble, "rules": []}
             options["scenario"] = {**own, "rules": [*own["rules"], *rules_for(trouble, contract)]}
         self.server.deliver = self._deliver
@@ -69,9 +71,6 @@ class Stage:
         self.world: WorldHandle = self.server.world(name=name, **options)
         self._world = self.server.emulator.world(name)
         self.provider = self._world.provider(knobs.provider)
-        if knobs.model and knobs.model not in self.provider.contract.models:
-            known = ", ".join(self.provider.contract.models)
-            raise UsageError(f"{knobs.provider} has no model {knobs.model!r} (it has: {known})")
         self.model = Model(self._world.clock.now(), self._order_of)
         self.line = FaultyLine(self.server, self.provider, self.model, overtake=self._overtake)
         self.beliefs = Beliefs(self.client, self.model, self._call)
@@ -84,8 +83,21 @@ class Stage:
         self._looks = 0
         self._placing: int | None = None
         self.client.http = Http(self.line, self.world.base_url(knobs.provider), self._auth())
-        if self.has("begin"):
-            self._call(self.client.begin)
+        try:
+            self._check()
+            if self.has("begin"):
+                self._call(self.client.begin)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self) -> None:
+        models, clock = self.provider.contract.models, self._world.clock
+        if self.knobs.model and self.knobs.model not in models:
+            known = ", ".join(models)
+            raise UsageError(f"{self.knobs.provider} has no model {self.knobs.model!r} (it has: {known})")
+        if clock.spec != "manual":
+            raise UsageError(f"a machine moves time itself: its clock is manual, not {clock.spec}")
 
     def _auth(self) -> dict[str, str]:
         accepted = self.provider.contract.auth.accept
@@ -382,13 +394,3 @@ class Stage:
         """Drop the world. May be called more than once."""
         if not self._world.closed:
             self.world.drop()
-
-
-def run_now(work: Any) -> Any:
-    """Run a coroutine of the store in memory, which never suspends."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        return done.value
-    work.close()
-    raise RuntimeError("a store suspended where it must not")

@@ -274,6 +274,8 @@ def test_the_page_shows_what_is_so() -> None:
         ({"provider": "runpod", "model": "sd-1"}, "runpod has no model 'sd-1' .it has: "),
         ({"provider": "runpod", "unchecked": frozenset({"slow"})}, "no invariant 'slow' .there are: lost, "),
         ({"provider": "runpod", "poll_every": "soon"}, "soon"),
+        ({"provider": "runpod", "world": {"clock": "real"}}, "a machine moves time itself: its clock is manual, not r"),
+        ({"provider": "runpod", "world": {"weather": "wet"}}, "a world has no option 'weather'"),
     ],
 )
 def test_wrong_attributes_are_named(attributes: dict[str, Any], problem: str) -> None:
@@ -281,6 +283,7 @@ def test_wrong_attributes_are_named(attributes: dict[str, Any], problem: str) ->
     with pytest.raises(Exception, match=problem) as caught:
         made()
     assert isinstance(caught.value, ValueError)
+    assert RunpodPolling.play().stage.world.name == "machine-1"  # no world is left behind
 
 
 @pytest.mark.parametrize(
@@ -321,6 +324,16 @@ def test_a_status_that_is_no_word_is_told() -> None:
         UsageError, match=r"status\(\) gives one of open, succeeded, failed, gave up, or None; not 'ok'"
     ):
         Odd.play(("submit", {}))
+
+
+def test_troubles_are_in_the_words_of_the_readings() -> None:
+    class Other(Careful):
+        readings: ClassVar[dict[str, str]] = {"running.name": "running"}
+
+    machine = Other.play(("world", {"trouble": "new word"}), ("submit", {}), ("time", {"span": "1s"}), ("poll", {}))
+    words = {entry.get("word") for entry in machine.stage.entries() if entry["kind"] == "request"}
+    assert words <= {"IN_QUEUE", "RUNNING", "RUNNING_SOON", "COMPLETED", None}
+    assert "RUNNING_SOON" in words
 
 
 def test_a_machine_without_a_submit_says_so() -> None:
