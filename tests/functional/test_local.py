@@ -135,3 +135,18 @@ def test_after_its_end_it_says_so() -> None:
     server.close()
     with pytest.raises(UsageError, match="closed"):
         server.request("GET", "http://fauxvider.local/")
+
+
+def test_a_key_in_the_path_of_a_callback_address_is_not_shown() -> None:
+    key = "sk-canary-0123456789"
+    with LocalServer(deliver=lambda _callback: 200, clock="manual") as server, server.world() as world:
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        body = json.dumps({"input": {"prompt": "x"}, "webhook": f"http://client.test/hook/{key}/1"}).encode()
+        server.request("POST", world.base_url("runpod") + FLUX + "/run", headers=headers, body=body)
+        world.advance("1m")
+        report = world.report()
+        assert [entry["address"] for entry in report.entries if "address" in entry] == [
+            "http://client.test/(the API key)"
+        ] * 2
+        assert "leaked-key-to-callback" in {finding.rule for finding in report.verdict().findings}
+        assert "canary" not in "\n".join([*report.story(), report.page(), str(report.entries)])

@@ -95,6 +95,7 @@ class Job:
     fingerprint: str = ""
     request: int = 0
     twist: Twist | None = None
+    shown_address: str = ""  # stands in for an address that holds the caller's API key
 
 
 @dataclass(frozen=True, slots=True)

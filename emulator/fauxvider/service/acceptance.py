@@ -174,6 +174,7 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
         intent=call.intent,
         fingerprint=call.fingerprint,
         request=call.number,
+        shown_address=_stand_in(provider, call),
     )
     record = Record(job)
     events: Sequence[Event] = ()
@@ -191,7 +192,7 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
     await provider.store.add_job(job)
     for event in events:
         await provider.store.add_event(job.id, event)
-    _write_down(provider, call, job)
+    _write_down(provider, job)
     record = await provider.store.record(job.id) or record
     await provider.schedule(record)
     if live is not None and job.plan.live:
@@ -204,11 +205,9 @@ _JOURNAL = (
 )  # fmt: skip
 
 
-def _write_down(provider: Provider, call: Call, job: Job) -> None:
-    shown, leaks = "", ""
-    if job.address:
-        shown = address_shown(job.address)
-        leaks = "key" if holds_key(job.address, key_of(provider.contract.auth, call.request)[0]) else ""
+def _write_down(provider: Provider, job: Job) -> None:
+    shown = job.shown_address or (address_shown(job.address) if job.address else "")
+    leaks = "key" if job.shown_address else ""
     provider.world.journal.add(
         job.accepted,
         "accepted",
@@ -234,6 +233,14 @@ def _address(provider: Provider, call: Call) -> str | None:
         return None
     address = at_pointer(call.body, callbacks.address)
     return address if isinstance(address, str) and address else None
+
+
+def _stand_in(provider: Provider, call: Call) -> str:
+    """Give what is shown of a callback address that holds the API key; "" for any other."""
+    address = _address(provider, call)
+    if not address or not holds_key(address, key_of(provider.contract.auth, call.request)[0]):
+        return ""
+    return "/".join([*address_shown(address).split("/", 3)[:3], "(the API key)"])
 
 
 def draw_again(provider: Provider, record: Record, *, runs: int) -> Plan:

@@ -211,12 +211,13 @@ _JOURNAL = (
 def _write_down(post: _Post, made: Attempt) -> None:
     provider, delivery, message, plan = post.provider, post.delivery, post.message, post.plan
     lost = plan is not None and plan.is_lost
+    shown = post.record.job.shown_address or address_shown(delivery.address)
     provider.world.journal.add(
         made.at,
         "attempt",
         _JOURNAL,
         (
-            provider.name, delivery.job_id, delivery.id, made.number, delivery.event, address_shown(delivery.address),
+            provider.name, delivery.job_id, delivery.id, made.number, delivery.event, shown,
             "lost" if lost else made.kind, made.status, made.error, None if made.ended == made.at else made.ended,
             delivery.due, message.signature, plan.names if plan else "",
             message_print(message.body), plan.copies or None if plan else None,
