@@ -46,7 +46,8 @@ def test_the_emulator_keeps_its_contract(emulator: Urls, provider: str, only: tu
     assert sum(one.outcome == "passed" for one in results) > 45
     open_ones = [one for one in results if one.outcome == "not checked"]
     assert all(one.reason for one in open_ones)
-    assert len(open_ones) < 12
+    # The documented cases that hold a call while time is moved run in process, in test_fixtures.py.
+    assert sum("held" not in one.reason for one in open_ones) < 12
 
 
 @pytest.mark.parametrize(

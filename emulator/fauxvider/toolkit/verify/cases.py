@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.cases_assets import asset_cases
 from fauxvider.toolkit.verify.cases_callbacks import callback_cases
+from fauxvider.toolkit.verify.cases_documented import documented_cases
 from fauxvider.toolkit.verify.cases_files import file_cases
 from fauxvider.toolkit.verify.cases_jobs import job_cases
 from fauxvider.toolkit.verify.cases_limits import limit_cases
@@ -27,3 +28,4 @@ def all_cases(session: Session) -> Iterator[Case]:
     yield from more_cases(session)
     yield from asset_cases(session)
     yield from limit_cases(session)
+    yield from documented_cases(session)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from fauxvider.errors import UsageError
+from fauxvider.gate import dump_json
 from fauxvider.toolkit.verify.client import Client
 from fauxvider.toolkit.verify.samples import NotAskedError
 from fauxvider.toolkit.verify.wants import decoded
@@ -28,7 +28,7 @@ class Control:
         data = b""
         if body is not None:
             headers["content-type"] = "application/json"
-            data = json.dumps(body).encode()
+            data = dump_json(dict(body))
         answer = self._client.send(method, self._url + path, headers=headers, body=data)
         tree, problem = decoded(answer.body) if answer.body else ({}, "")
         if answer.status not in (200, 201, 204) or problem:
@@ -60,7 +60,7 @@ class World:
         return int(self._control.ask("GET", self._path("/clock"))["now"])
 
     def advance(self, ms: int) -> None:
-        if ms > 0:
+        if ms >= 0:  # nought settles what is due now
             self._control.ask("POST", self._path("/clock/advance"), {"by": f"{ms}ms"})
 
     def advance_to(self, moment: int) -> None:
@@ -76,10 +76,15 @@ class World:
         found = self._control.ask("GET", self._path(f"/jobs/{quote(job, safe='')}"))
         return found if isinstance(found, dict) else {}
 
-    def attempts(self) -> list[int]:
-        """Give the moments at which callback attempts of this world ended, in order."""
+    def attempts(self, *, began: bool = False) -> list[int]:
+        """Give the moments at which callback attempts of this world ended (or began), in order."""
         found = self._control.ask("GET", self._path("/deliveries"))["deliveries"]
-        return sorted(int(one["at"]) + int(one["took_ms"] or 0) for delivery in found for one in delivery["attempts"])
+        made = [one for delivery in found for one in delivery["attempts"]]
+        return sorted(int(one["at"]) + (0 if began else int(one["took_ms"] or 0)) for one in made)
+
+    def ledger(self, provider: str) -> Mapping[str, Any]:
+        found = self._control.ask("GET", self._path("/ledger"))["providers"].get(provider, {})
+        return found if isinstance(found, dict) else {}
 
     def drop(self) -> None:
         self._control.ask("DELETE", self._path())
