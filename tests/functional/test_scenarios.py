@@ -31,7 +31,7 @@ CATCHES: dict[str, dict[str, Any]] = yaml.safe_load(
 STYLES: tuple[Style, ...] = get_args(Style)
 CAUGHT = {name: catch for name, catch in CATCHES.items() if "rule" in catch}
 
-# users.md C1 to C12, its tables and appendix; a section or a contradiction of a dossier
+# incidents.md C1 to C12, its tables and appendix; a section or a contradiction of a dossier
 SOURCE = re.compile(r"(users\.md (C\d+|2\.\d row \d+|appendix \d)|(runpod|runflow|onemin)\.md (\d+(\.\d+)?|C\d+))\b")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,14 @@ def test_every_module_has_the_house_s_manners(path: Path) -> None:
         assert "from __future__ import annotations" in source
     for node in ast.walk(tree):
         assert not isinstance(node, ast.Assert), f"line {node.lineno}: an assert does not check arguments"
+
+
+INCIDENT = re.compile(r"incidents\.md (C\d+|row \d+|appendix \d+)")
+
+
+def test_every_incident_that_is_named_is_told() -> None:
+    told = (ROOT / "docs/incidents.md").read_text(encoding="utf-8")
+    texts = [path for folder in (*FOLDERS, "tests", "docs") for path in (ROOT / folder).rglob("*.[pym][yad]*")]
+    named = {name for path in texts for name in INCIDENT.findall(path.read_text(encoding="utf-8"))}
+    assert len(named) > 15
+    assert {name for name in named if name not in told and name.removeprefix("row ") not in told} == set()

@@ -78,7 +78,7 @@ ANSWERS: tuple[Rule, ...] = (
         about="a request that was refused for what it is was sent again unchanged, three times or more",
         harm="it is refused for ever; a wrong key or a wrong field looks like a slow job for minutes",
         fix="retry only 408, 425, 429, 5xx and broken connections; end the loop at every other 4xx",
-        source="users.md C8: mutonby/openshorts#39 (a 401 retried for ten minutes)",
+        source="incidents.md C8: mutonby/openshorts#39 (a 401 retried for ten minutes)",
         find=_retried_refusal,
     ),
     Rule(
@@ -87,7 +87,7 @@ ANSWERS: tuple[Rule, ...] = (
         about="the client sent what the contract forbids",
         harm="it is refused here and there; where the provider takes it first, it fails after the wait",
         fix="check against the contract before sending; the near miss names the field and the nearest legal value",
-        source="users.md C11 (documentation, SDK, dev server and cloud disagree)",
+        source="incidents.md C11 (documentation, SDK, dev server and cloud disagree)",
         find=_forbidden,
     ),
     Rule(
@@ -96,7 +96,7 @@ ANSWERS: tuple[Rule, ...] = (
         about="a job that did not succeed was handled as if it had",
         harm="the user is given nothing, or an error text, as the picture that was paid for",
         fix="branch on the terminal word: only the contract's success words carry an output",
-        source="users.md C12: CopilotKit/aimock#170; dossiers, integrators: FAILED swallowed, `output` alone returned",
+        source="incidents.md C12: CopilotKit/aimock#170; dossiers, integrators: FAILED swallowed, `output` alone returned",
         find=_failure_for_success,
     ),
 )

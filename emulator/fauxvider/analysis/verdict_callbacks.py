@@ -168,7 +168,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="the callback did not arrive, and the client never looked for itself",
         harm="the job is finished and billed, and stays `processing` for ever on the client's side",
         fix="a callback is a hint: sweep jobs that are older than their usual time, and read their records",
-        source="users.md C3: PHASE-STELLAR/Phase#29, product-os/jellyfish#3840, replicate-javascript#321",
+        source="incidents.md C3: PHASE-STELLAR/Phase#29, product-os/jellyfish#3840, replicate-javascript#321",
         find=_lost,
     ),
     Rule(
@@ -177,7 +177,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="a callback was not answered in time, so it was sent again",
         harm="the first one may have been worked off all the same: a duplicate that the receiver made itself",
         fix="write the callback down, answer 200 at once, and do the work afterwards",
-        source="users.md C4: bettersg/checkMate#152, huggingface/dataset-viewer#2651",
+        source="incidents.md C4: bettersg/checkMate#152, huggingface/dataset-viewer#2651",
         find=_slow_answer,
     ),
     Rule(
@@ -186,7 +186,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="one job was processed more than once",
         harm="delivered twice, credited twice: callbacks come at least once, and polls cross them",
         fix="claim the job's id in one atomic step before working on it, whatever brought the news",
-        source="users.md C4: wasp-lang/open-saas#688, sendgrid/docs#2933 (up to 46 copies)",
+        source="incidents.md C4: wasp-lang/open-saas#688, sendgrid/docs#2933 (up to 46 copies)",
         find=_processed_twice,
     ),
     Rule(
@@ -195,7 +195,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="a callback was accepted although its signature does not fit its bytes",
         harm="anybody who finds the address can finish jobs",
         fix="compute the signature over the raw bytes, compare in constant time, and refuse what does not match",
-        source="users.md C2 (verification over re-parsed JSON), 2.1 rows 19, 22: replicate-javascript#195",
+        source="incidents.md C2 (verification over re-parsed JSON), 2.1 rows 19, 22: replicate-javascript#195",
         find=_accepted_bad,
     ),
     Rule(
@@ -204,7 +204,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="a correctly signed callback was refused",
         harm="the provider may not try again after a 4xx: the event is lost",
         fix="verify the bytes as they came, before any parser touches them; the key is the whole secret",
-        source="users.md C2: gabrielkoerich/orch#134, ctrlplanedev/ctrlplane PR #852, octokit/webhooks.js#76",
+        source="incidents.md C2: gabrielkoerich/orch#134, ctrlplanedev/ctrlplane PR #852, octokit/webhooks.js#76",
         find=_refused_good,
     ),
     Rule(
@@ -213,7 +213,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="a callback that was signed by the secret before the current one was refused",
         harm="on rotation day everything in flight is lost",
         fix="accept a list of secrets, and drop the old one only when the retry ladder is over",
-        source="users.md C9: octokit/webhooks.js#770, liwala/ay-framework#407",
+        source="incidents.md C9: octokit/webhooks.js#770, liwala/ay-framework#407",
         find=_refused_old,
     ),
     Rule(
@@ -222,7 +222,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="a callback was answered with a redirect",
         harm="redirects are not followed: the event is lost without a word",
         fix="register the final address (scheme, host, trailing slash), and answer 2xx there",
-        source="users.md C2: replicate/replicate-javascript#195 (a 301 loses the delivery)",
+        source="incidents.md C2: replicate/replicate-javascript#195 (a 301 loses the delivery)",
         find=_redirected,
     ),
     Rule(
@@ -231,7 +231,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="a callback for a job that the receiver did not know yet was refused for good",
         harm="the callback outran the POST's answer: the event is lost",
         fix="accept callbacks for unknown ids, keep them, and match them when the answer comes",
-        source="users.md C6: hardbyte/awa PR #17, Wavix/Mokkify PR #30 (15 ms), jhuckaby/Cronicle#156",
+        source="incidents.md C6: hardbyte/awa PR #17, Wavix/Mokkify PR #30 (15 ms), jhuckaby/Cronicle#156",
         find=_refused_unknown,
     ),
     Rule(
@@ -240,7 +240,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="a callback about an earlier end came late, and was believed over the end that the client knew",
         harm="a finished job is shown as failed, or is run and billed once more",
         fix="order by what the events say, not by when they come: read the record before an end is overwritten",
-        source="users.md C5: google/go-github#2706, paypal/mirakl-hyperwallet-connector#35 (a verified one rejected)",
+        source="incidents.md C5: google/go-github#2706, paypal/mirakl-hyperwallet-connector#35 (a verified one rejected)",
         find=_old_event,
     ),
     Rule(
@@ -249,7 +249,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="the redelivery of one job's callback was asked for again and again",
         harm="each one is a further copy of the event for a receiver that is down or drowning already",
         fix="read the record instead; ask for a redelivery once, after the receiver has been mended",
-        source="users.md C4: sendgrid/docs#2933 (copies for 29 h), C3",
+        source="incidents.md C4: sendgrid/docs#2933 (copies for 29 h), C3",
         find=_storm,
     ),
 )

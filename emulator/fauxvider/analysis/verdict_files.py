@@ -146,7 +146,7 @@ FILES: tuple[Rule, ...] = (
         about="a dead link was used without a new look at the record",
         harm="the file is refused although the record may still give a live link",
         fix="store pictures, not links; before a late download read the record again and take the link from there",
-        source="users.md C7: wandb/weave PR #1524, lyuai/agentok#64; devlikeapro/waha#1884 (a backlog made it late)",
+        source="incidents.md C7: wandb/weave PR #1524, lyuai/agentok#64; devlikeapro/waha#1884 (a backlog made it late)",
         find=_expired_url,
     ),
     Rule(
@@ -155,7 +155,7 @@ FILES: tuple[Rule, ...] = (
         about="the links of a charged result died before it was downloaded",
         harm="it was paid for, and it is gone",
         fix="download on success and keep the bytes; a link is good for its documented time and no longer",
-        source="users.md C7: premieroctet/photoshot#54, UllrAI/HeadShots.fun#2, banodoco/Dough#2",
+        source="incidents.md C7: premieroctet/photoshot#54, UllrAI/HeadShots.fun#2, banodoco/Dough#2",
         find=_never_downloaded,
     ),
     Rule(
@@ -164,7 +164,7 @@ FILES: tuple[Rule, ...] = (
         about="a download failed for the moment and was not tried again",
         harm="the picture comes a little later, or on the next connection; the client has given it up",
         fix="retry a fresh link's 404, a 5xx and a cut connection with growing pauses for some minutes",
-        source="users.md C7: reapit/foundations#10700 (link not ready yet)",
+        source="incidents.md C7: reapit/foundations#10700 (link not ready yet)",
         find=_not_retried,
     ),
     Rule(
@@ -173,7 +173,7 @@ FILES: tuple[Rule, ...] = (
         about="the client says that it saved a picture which it has not downloaded",
         harm="an empty link, or a link kept in place of the picture, is all that there is",
         fix="success is a downloaded file: check that the link is not empty, fetch it, and only then say so",
-        source="users.md C7: TannerMidd/minimal-chat#15 (an empty URL with success)",
+        source="incidents.md C7: TannerMidd/minimal-chat#15 (an empty URL with success)",
         find=_saved_nothing,
     ),
     Rule(
@@ -182,7 +182,7 @@ FILES: tuple[Rule, ...] = (
         about="the client kept a picture that is cut or does not open",
         harm="half a picture, or none, is stored as the result, and the link to the whole one dies",
         fix="compare the length, open and decode the picture before it is stored, and fetch it again if that fails",
-        source="users.md C12 (green tests, dead feature), 2.3 row 47",
+        source="incidents.md C12 (green tests, dead feature), 2.3 row 47",
         find=_kept_damaged,
     ),
     Rule(
@@ -191,7 +191,7 @@ FILES: tuple[Rule, ...] = (
         about="the client kept an all-black picture",
         harm="a safety checker's blank is handed out, and paid for, as the picture that was asked for",
         fix="look at the decoded pixels: where darkest and brightest are the same, treat the job as refused",
-        source="users.md C12 (green tests, dead feature); dossiers: a filtered picture that succeeds",
+        source="incidents.md C12 (green tests, dead feature); dossiers: a filtered picture that succeeds",
         find=_kept_black,
     ),
     Rule(
@@ -200,7 +200,7 @@ FILES: tuple[Rule, ...] = (
         about="the client kept a picture of another size than it had asked for",
         harm="layouts break, and the price of the larger picture was paid",
         fix="compare the opened picture's size with the one that was asked for, not with what the record says",
-        source="users.md C12 (green tests, dead feature), C10 (priced by the megapixel)",
+        source="incidents.md C12 (green tests, dead feature), C10 (priced by the megapixel)",
         find=_kept_other_size,
     ),
     Rule(
@@ -209,7 +209,7 @@ FILES: tuple[Rule, ...] = (
         about="the client took a whole picture for what its content-type says",
         harm="a good picture is thrown away, or is served on as a page that browsers run",
         fix="tell the kind of a picture by its first bytes, and serve it under that",
-        source="users.md C12 (green tests, dead feature), 2.3 row 47",
+        source="incidents.md C12 (green tests, dead feature), 2.3 row 47",
         find=_believed_type,
     ),
     Rule(
@@ -218,7 +218,7 @@ FILES: tuple[Rule, ...] = (
         about="the API key was sent to a host that serves files",
         harm="the file host is somebody else's: it has the key now, in its logs too",
         fix="set the key per request to the API's origin, never as a default header of a shared session",
-        source="users.md appendix 1; dossiers: the output host is not the provider's",
+        source="incidents.md appendix 1; dossiers: the output host is not the provider's",
         find=_key_to_files,
     ),
     Rule(
@@ -227,7 +227,7 @@ FILES: tuple[Rule, ...] = (
         about="the API key stands in the callback address",
         harm="addresses are logged everywhere; whoever reads one can spend the account",
         fix="use a token made for that address alone, or the provider's signature",
-        source="users.md appendix 1 (auth by URL parameters)",
+        source="incidents.md appendix 1 (auth by URL parameters)",
         find=_key_to_callback,
     ),
 )

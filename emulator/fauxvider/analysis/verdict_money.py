@@ -111,7 +111,7 @@ MONEY: tuple[Rule, ...] = (
         harm="every accepted request is billed: one intent, several charges",
         fix="send one idempotency key per intent and the same one with each retry; where the provider has none, "
         "look for the job (list, callback) and never send again by yourself",
-        source="users.md C1: Comfy-Org/ComfyUI PR #16204, Augustas11/macprovider#762",
+        source="incidents.md C1: Comfy-Org/ComfyUI PR #16204, Augustas11/macprovider#762",
         find=_without_key,
     ),
     Rule(
@@ -120,7 +120,7 @@ MONEY: tuple[Rule, ...] = (
         about="a billed request was sent again under a new idempotency key, although the first had been accepted",
         harm="a new key is a new intent: it is billed again",
         fix="make the key when the intent is made, keep it with the intent, and send the same one with each retry",
-        source="users.md C1: square/square-mcp-server#31",
+        source="incidents.md C1: square/square-mcp-server#31",
         find=_with_new_key,
     ),
     Rule(
@@ -129,7 +129,7 @@ MONEY: tuple[Rule, ...] = (
         about="one idempotency key was sent with different requests",
         harm="the second request is refused, or is answered with the first one's job",
         fix="derive the key from the intent, not from the process or the user",
-        source="users.md C1: replicate/cog#905 (idempotent create)",
+        source="incidents.md C1: replicate/cog#905 (idempotent create)",
         find=_key_reused,
     ),
     Rule(
@@ -138,7 +138,7 @@ MONEY: tuple[Rule, ...] = (
         about="a finished and charged job was cancelled, and its result was left",
         harm="the provider answers the cancel politely and refunds nothing: it is paid and thrown away",
         fix="read the state that the cancel's answer shows; if the job succeeded, fetch what was paid for",
-        source="users.md C10 (the bill does not match); dossiers: a cancel after the end answers 200, unchanged",
+        source="incidents.md C10 (the bill does not match); dossiers: a cancel after the end answers 200, unchanged",
         find=_cancelled_too_late,
     ),
     Rule(
@@ -147,7 +147,7 @@ MONEY: tuple[Rule, ...] = (
         about="the client was told that a job had succeeded and has not fetched its result",
         harm="it was charged for a picture that nobody has",
         fix="download on success, before anything else; what was promised to a user is not done until it is stored",
-        source="users.md C1 (four charges, no image), C12 (green tests, dead feature)",
+        source="incidents.md C1 (four charges, no image), C12 (green tests, dead feature)",
         find=_never_fetched,
     ),
     Rule(
@@ -156,7 +156,7 @@ MONEY: tuple[Rule, ...] = (
         about="the client first looked for the end when the provider had already dropped the record",
         harm="the result was charged and can no longer be had",
         fix="poll within the record's documented life (the contract's `keeps`), or take a callback",
-        source="users.md C8 (result record expired, 404 mid-poll), C7 (three lifetimes in one product)",
+        source="incidents.md C8 (result record expired, 404 mid-poll), C7 (three lifetimes in one product)",
         find=_after_retention,
     ),
 )

@@ -217,7 +217,7 @@ POLLING: tuple[Rule, ...] = (
         about="a job was polled on and on after its end had been shown",
         harm="the loop never ends: it eats the quota, and what should come next never does",
         fix="leave the loop at every terminal word of the contract: failed, cancelled and timed out are ends too",
-        source="users.md C8: AIProxySwift PR #27 (failed never stops)",
+        source="incidents.md C8: AIProxySwift PR #27 (failed never stops)",
         find=_polled_on,
     ),
     Rule(
@@ -226,7 +226,7 @@ POLLING: tuple[Rule, ...] = (
         about="a job that the provider says it does not know was polled on and on",
         harm="the record is gone and does not come back; a number in an error body is no job status",
         fix="look at the HTTP status before the body; after a short grace for a fresh job, take 404 as the end",
-        source="users.md C8: n8n-nodes-comfyui#16 (a vanished job polled 1,800 times)",
+        source="incidents.md C8: n8n-nodes-comfyui#16 (a vanished job polled 1,800 times)",
         find=_polled_denied,
     ),
     Rule(
@@ -235,7 +235,7 @@ POLLING: tuple[Rule, ...] = (
         about="a job was polled more than ten times within one second",
         harm="it runs into the limit, for every other job of the same key too",
         fix="poll once a second at most and slow down as the job takes longer, or take a callback",
-        source="users.md C8 (poll loop from hell), row 56: postmanlabs/httpbin#413",
+        source="incidents.md C8 (poll loop from hell), row 56: postmanlabs/httpbin#413",
         find=_hammered,
     ),
     Rule(
@@ -244,7 +244,7 @@ POLLING: tuple[Rule, ...] = (
         about="a throttled request was sent again and again at an even pace",
         harm="it keeps the quota used up, so that nothing gets through",
         fix="wait as long as Retry-After says, else twice as long each time, with a cap and some jitter",
-        source="users.md row 56: dotnet/dev-proxy#350, postmanlabs/httpbin#413 (real 429s)",
+        source="incidents.md row 56: dotnet/dev-proxy#350, postmanlabs/httpbin#413 (real 429s)",
         find=_no_backoff,
     ),
     Rule(
@@ -253,7 +253,7 @@ POLLING: tuple[Rule, ...] = (
         about="a throttled request was sent again before the time that Retry-After gave",
         harm="it is refused again, and some providers lengthen the ban",
         fix="read Retry-After (seconds or a date) and wait at least that long",
-        source="users.md row 56: mimickerhq/mimicker PR #38 (Retry-After)",
+        source="incidents.md row 56: mimickerhq/mimicker PR #38 (Retry-After)",
         find=_ignored_retry_after,
     ),
     Rule(
@@ -262,7 +262,7 @@ POLLING: tuple[Rule, ...] = (
         about="the client stopped looking while the provider was still within its documented time",
         harm="the job ends, is billed, and nobody takes the result",
         fix="wait as long as the contract lets a run take; when giving up sooner, cancel, and look once more later",
-        source="users.md C8: moeru-ai/airi#2084 (a five-minute cap; the job succeeds at 6:44)",
+        source="incidents.md C8: moeru-ai/airi#2084 (a five-minute cap; the job succeeds at 6:44)",
         find=_gave_up,
     ),
     Rule(
@@ -271,7 +271,7 @@ POLLING: tuple[Rule, ...] = (
         about="a job that is stuck was polled on and on, an hour and more past the provider's own limit",
         harm="whoever waits is told nothing, and the worker that polls is lost for other jobs",
         fix="keep a deadline of your own, a little beyond the contract's; then cancel, say so, and sweep once a day",
-        source="users.md C8: BitMind-AI/bitmind-subnet PR #312 (a deadline that never fires); C3 (stuck for ever)",
+        source="incidents.md C8: BitMind-AI/bitmind-subnet PR #312 (a deadline that never fires); C3 (stuck for ever)",
         find=_waited,
     ),
     Rule(
@@ -280,7 +280,7 @@ POLLING: tuple[Rule, ...] = (
         about="the last thing shown was a status word that the contract does not have, and the client fell silent",
         harm="a word added by the provider ends in a job that hangs for ever, or in one that is taken for failed",
         fix="treat an unknown word as `still going on`, note it, and keep to the deadline",
-        source="users.md C8: BitMind-AI/bitmind-subnet PR #312; C11 (a documented word that never comes)",
+        source="incidents.md C8: BitMind-AI/bitmind-subnet PR #312; C11 (a documented word that never comes)",
         find=_unknown_word,
     ),
     Rule(
@@ -289,7 +289,7 @@ POLLING: tuple[Rule, ...] = (
         about="after its end had been shown, an older state was believed again",
         harm="a finished job hangs, or is delivered twice: states arrive out of order",
         fix="the first terminal state is final; never overwrite it with an open one",
-        source="users.md C5: google/go-github#2706, paypal/mirakl-hyperwallet-connector#35; C8 (status regresses)",
+        source="incidents.md C5: google/go-github#2706, paypal/mirakl-hyperwallet-connector#35; C8 (status regresses)",
         find=_went_back,
     ),
 )

@@ -34,7 +34,7 @@ Find: TypeAlias = Callable[[History], Iterator[Case]]
 class Rule:
     """`harm`: something was lost, paid or done twice. `risk`: it went well this time.
 
-    `source` names the incident that the rule is made from (users.md C1 to C12, or a dossier's section).
+    `source` names the incident that the rule is made from (incidents.md C1 to C12, or a dossier's section).
     """
 
     name: str

@@ -63,7 +63,7 @@ def test_every_rule_is_broken_and_kept_and_has_a_source() -> None:
     assert len(RULES) >= 20
     for name, rule in RULES.items():
         assert rule.name == name
-        assert rule.source.startswith("users.md "), name
+        assert rule.source.startswith("incidents.md "), name
         assert all(text and text == text.strip() for text in (rule.about, rule.harm, rule.fix)), name
 
 
