@@ -122,4 +122,4 @@ class Beliefs:
             if order.handle is not None and (word := self.word(order.handle)) is not None:
                 words[order.intent.number] = word
         jobs = {order.intent.number: order.handle for order in self.orders if isinstance(order.handle, str)}
-        return Claims(self.results(), words, jobs)
+        return Claims(self.results(), words, jobs, hands_on=self._has["results"])

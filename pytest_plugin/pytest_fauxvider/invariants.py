@@ -128,6 +128,13 @@ class Claims:
     results: Sequence[tuple[int, Any]] = ()
     words: Mapping[int, str] = field(default_factory=dict)
     jobs: Mapping[int, str] = field(default_factory=dict)  # the provider's ids that the client has for its orders
+    hands_on: bool = True  # whether the client tells its results at all
+
+    def lacks(self, number: int) -> bool:
+        """Whether the client shows that it has not got an order's result."""
+        if self.hands_on:
+            return all(known != number for known, _ in self.results)
+        return self.words.get(number) in ("failed", "gave up")
 
 
 class Model:
@@ -249,12 +256,11 @@ def at_rest(model: Model, claims: Claims, *, is_fair: Callable[[JobFacts], bool]
     for number, held in claims.jobs.items():
         if (known := model.jobs.get(held)) is not None and known.order not in (None, number):
             yield ResultLostError(f"order {number} has no job: the client has that of order {known.order}", job=held)
-    has = {number for number, _ in claims.results}
     for job in model.jobs.values():
         if job.order is None or not job.is_told or job.ended is None or job.is_cancelled or not is_fair(job):
             continue
         others = [one for one in model.of_order(job.order) if one is not job]
-        if job.state == "succeeded" and job.order not in has:
+        if job.state == "succeeded" and claims.lacks(job.order):
             yield ResultLostError(_lost(model, job, claims), job=job.id)
         is_open = claims.words.get(job.order) == "open"
         if is_open and not any(one.ended is None for one in others):

@@ -56,6 +56,12 @@ def test_what_is_left_at_rest(entries: tuple[Any, ...], claims: Claims, names: l
     assert _names(_model(*entries), claims) == names
 
 
+@pytest.mark.parametrize(("word", "names"), [("", []), ("open", ["open"]), ("gave up", ["lost"]), ("failed", ["lost"])])
+def test_who_tells_no_results_is_judged_by_its_words(word: str, names: list[str]) -> None:
+    claims = Claims(words={1: word} if word else {}, hands_on=False)
+    assert _names(_model(ACCEPTED, SUBMIT, DONE, PAID), claims) == names
+
+
 def test_who_had_no_chance_is_not_blamed() -> None:
     assert _names(_model(ACCEPTED, SUBMIT, DONE, PAID), _seen(), is_fair=False) == []
 

@@ -336,6 +336,17 @@ def test_troubles_are_in_the_words_of_the_readings() -> None:
     assert "RUNNING_SOON" in words
 
 
+def test_what_is_missing_is_not_held_against_it() -> None:
+    class Forgets(ProviderMachine):
+        provider = "runpod"
+
+        def submit(self, intent: Any) -> str:
+            body = {"input": {"prompt": intent.prompt}}
+            return str(self.http.post("/v2/black-forest-labs-flux-1-dev/run", json=body).json()["id"])
+
+    Forgets.play(("submit", {}), ("time", {}), ("submit", {}))
+
+
 def test_a_machine_without_a_submit_says_so() -> None:
     class Empty(ProviderMachine):
         provider = "runpod"
