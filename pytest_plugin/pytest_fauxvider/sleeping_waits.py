@@ -51,7 +51,9 @@ class Waits:
         self._is_armed = False
         self._waiting = [entry for entry in self._waiting if not self._times.is_done(entry[1])]
         world = self._session.find_world()
-        if not self._waiting or self._times.is_over or world is None:
+        # A loop that is being closed waits for its threads, with a timeout of its own.
+        is_closing = getattr(self._loop, "_executor_shutdown_called", False)
+        if not self._waiting or self._times.is_over or world is None or is_closing:
             return
         mark = (world.requests, world.answered, world.attempting, world.present(), self._times.activity)
         if mark == self._mark and not self._times.is_busy:
