@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fauxvider.analysis.ledger import LedgerReport, explain_ledger
-from fauxvider.analysis.verdict import Verdict, judge
-from fauxvider.toolkit.audit.auditor import Audit, Violation
+from fauxvider.analysis.ledger import Doubled, LedgerReport, explain_ledger
+from fauxvider.analysis.near_miss import NearMiss
+from fauxvider.analysis.verdict import Finding, Verdict, judge
+from fauxvider.toolkit.audit.auditor import Audit, Forbidden, Violation
 from fauxvider.toolkit.audit.recorded import Recording
-from fauxvider.toolkit.places import rule_at
+from fauxvider.toolkit.places import Rule, rule_at
 from fauxvider.toolkit.verify.report import Redactor
 from fauxvider.values import decimal_text
 
@@ -82,7 +83,7 @@ class AuditReport:
             lines.append(f"  rule {rule.text}")
         return lines
 
-    def _rule(self, one: Violation) -> Any:
+    def _rule(self, one: Violation) -> Rule:
         return rule_at(self._made.used[one.provider], self._readings.get(one.provider, {}), one.mismatch.rule)
 
     def _forbidden_lines(self) -> list[str]:
@@ -125,52 +126,38 @@ class AuditReport:
             "providers": list(made.used),
             "exchanges": {"all": len(self._recording.exchanges), "passed_over": sum(made.strangers.values())},
             "clean": self.is_clean,
-            "violations": [
-                {
-                    "entry": one.number,
-                    "provider": one.provider,
-                    "rule": one.mismatch.rule,
-                    "line": self._rule(one).line,
-                    "evidence": list(self._rule(one).evidence),
-                    "at": one.mismatch.place,
-                    "wanted": self._redact(one.mismatch.wanted),
-                    "got": self._redact(one.mismatch.got),
-                }
-                for one in made.violations
-            ],
-            "forbidden": [
-                {
-                    "entry": one.number,
-                    "provider": one.provider,
-                    "status": one.status,
-                    "rule": miss.rule,
-                    "text": self._redact(miss.text),
-                }
-                for one in made.forbidden
-                for miss in one.misses
-            ],
-            "verdict": [
-                {
-                    "rule": one.rule,
-                    "severity": one.severity,
-                    "job": one.job or None,
-                    "harm": one.harm,
-                    "fix": one.fix,
-                    "evidence": [{"at": at, "what": self._redact(what)} for at, what in one.evidence],
-                }
-                for one in self.verdict.findings
-            ],
-            "paid_twice": [
-                {
-                    "provider": one.provider,
-                    "extra": decimal_text(one.extra),
-                    "unit": one.unit,
-                    "text": self._redact(one.sentence),
-                }
-                for one in self.ledger.doubled
-            ],
+            "violations": [self._violation(one) for one in made.violations],
+            "forbidden": [self._forbidden(one, miss) for one in made.forbidden for miss in one.misses],
+            "verdict": [self._finding(one) for one in self.verdict.findings],
+            "paid_twice": [self._doubled(one) for one in self.ledger.doubled],
             "bill": {unit: decimal_text(total) for unit, total in self.ledger.totals.items()},
         }
+
+    def _violation(self, one: Violation) -> dict[str, Any]:
+        rule = self._rule(one)
+        return {
+            "entry": one.number,
+            "provider": one.provider,
+            "rule": one.mismatch.rule,
+            "line": rule.line,
+            "evidence": list(rule.evidence),
+            "at": one.mismatch.place,
+            "wanted": self._redact(one.mismatch.wanted),
+            "got": self._redact(one.mismatch.got),
+        }
+
+    def _forbidden(self, one: Forbidden, miss: NearMiss) -> dict[str, Any]:
+        text = self._redact(miss.text)
+        return {"entry": one.number, "provider": one.provider, "status": one.status, "rule": miss.rule, "text": text}
+
+    def _finding(self, one: Finding) -> dict[str, Any]:
+        evidence = [{"at": at, "what": self._redact(what)} for at, what in one.evidence]
+        told = {"rule": one.rule, "severity": one.severity, "job": one.job or None, "harm": one.harm, "fix": one.fix}
+        return {**told, "evidence": evidence}
+
+    def _doubled(self, one: Doubled) -> dict[str, Any]:
+        extra, text = decimal_text(one.extra), self._redact(one.sentence)
+        return {"provider": one.provider, "extra": extra, "unit": one.unit, "text": text}
 
     def json(self) -> str:
         return json.dumps(self.tree(), indent=2, ensure_ascii=False)

@@ -140,20 +140,39 @@ class Names:
 
     # --- a job
 
-    def job(self, scope: dict[str, Any], run: Run, state: State, *, is_over: bool | None = None) -> dict[str, Any]:
+    def job(self, scope: dict[str, Any], run: Run, state: State) -> dict[str, Any]:
         """Give the scope with the names of a job that is in a state."""
-        is_over = state.is_terminal if is_over is None else is_over
-        contract, model = self.contract, run.model
-        started = self._has_started(run, state)
-        is_charged = is_over and state.canonical in contract.account.charge
-        ran = _when(MOMENT, started)
-        own: dict[str, Any] = {
+        names = {
+            **scope,
+            "body": self.kept(run.body),
+            "input": self.kept(run.given),
+            "param": self.kept(run.param),
+            "model": self.model(run.model),
+            "job": self._snapshot(run, state),
+            "outputs": [],
+            "output": None,
+        }
+        if state.canonical == "succeeded":
+            names["outputs"] = self._outputs(run, names)
+            names["output"] = next(iter(names["outputs"]), None)
+        if state.is_terminal and run.failure:
+            names["job"]["failure"] = self._failure(run.failure, names)
+        if state.canonical == "succeeded":
+            at = f"/models/{run.model.name}/output/result"
+            result = self.tree["models"][run.model.name]["output"]["result"]
+            names["job"]["result"] = self.reader.want(result, at, names)
+        return names
+
+    def _snapshot(self, run: Run, state: State) -> dict[str, Any]:
+        is_over, started = state.is_terminal, self._has_started(run, state)
+        is_charged = is_over and state.canonical in self.contract.account.charge
+        return {
             "id": self._job_id(run),
             "number": _COUNT,
             "status": Exactly(state.word, f"/lifecycle/states/{state.word}"),
             "state": state.canonical,
             "accepted": MOMENT,
-            "started": ran,
+            "started": _when(MOMENT, started),
             "ended": MOMENT if is_over else None,
             "queued_ms": _when(_COUNT, started),
             "run_ms": _when(_COUNT, started) if is_over else None,
@@ -166,27 +185,6 @@ class Names:
             "failure": {},
             "result": None,
         }
-        names = {
-            **scope,
-            "body": self.kept(run.body),
-            "input": self.kept(run.given),
-            "param": self.kept(run.param),
-            "model": self.model(model),
-            "job": own,
-            "outputs": [],
-            "output": None,
-        }
-        is_success = is_over and state.canonical == "succeeded"
-        if is_success:
-            names["outputs"] = self._outputs(run, names)
-            names["output"] = next(iter(names["outputs"]), None)
-        if is_over and run.failure:
-            own["failure"] = self._failure(run.failure, names)
-        if is_success:
-            own["result"] = self.reader.want(
-                self.tree["models"][model.name]["output"]["result"], f"/models/{model.name}/output/result", names
-            )
-        return names
 
     def kept(self, tree: Any) -> Any:
         """Give what a record shows of a request: as sent, but for inline pictures that are stored."""
