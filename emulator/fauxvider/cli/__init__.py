@@ -26,7 +26,7 @@ _COMMANDS = {
     "reproduce": ("fauxvider.cli.replay", "Write the run of a capsule as a pytest file."),
     "check": ("fauxvider.cli.check", "Check contract files; exit 2 when one is wrong."),
     "verify": ("fauxvider.cli.verify", "Ask any server whether it keeps a contract; exit 1 when it does not."),
-    "audit": ("fauxvider.cli.audit", "Judge recorded traffic (HAR, vcrpy cassettes) by the contracts; exit 1 when something is found."),
+    "audit": ("fauxvider.cli.audit", "Judge recorded traffic (HAR, cassettes) by the contracts; exit 1 for a finding."),
     "explain": ("fauxvider.cli.check", "Show a provider's rules with their evidence."),
     "openapi": ("fauxvider.cli.openapi", "Write a contract as an OpenAPI 3.1 document."),
     "diff": ("fauxvider.cli.diff", "Tell two contracts apart; exit 1 when clients break."),
