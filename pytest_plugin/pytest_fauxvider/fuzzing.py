@@ -30,6 +30,7 @@ __all__ = ["Found", "Fuzzing", "Wanted"]
 KEY = "fuzz-key"
 _LATER = "2d"  # how long after the client has gone what it left undone is judged
 _MOST_OUTPUT = 20  # lines of the client's that are shown
+_MOST_STORY = 60
 _GRACE_S = 5
 
 
@@ -120,7 +121,7 @@ class Fuzzing:
 
     def _search(self) -> Found | None:
         wanted = self._wanted
-        drawn = scenarios(self._source, legal=not wanted.near_legal)
+        drawn = scenarios(self._source, legal=not wanted.near_legal).filter(lambda one: bool(one.rules))
 
         @seed(wanted.seed)
         @settings(
@@ -136,7 +137,7 @@ class Fuzzing:
         @given(scenario=drawn, world_seed=st.integers(0, 999))
         def example(scenario: Scenario, world_seed: int) -> None:
             # What was found once is enough; Hypothesis runs it again, and a process need not do the same twice.
-            if self._best is None and scenario.rules:
+            if self._best is None:
                 self._best = self._try(_tree(scenario), world_seed)
             if self._best is not None:
                 raise _FoundError
@@ -169,6 +170,8 @@ class Fuzzing:
             options["scenario"] = tree
         with self._server.world(name="fuzz", **options) as world:
             problem, output = self._process(world)
+            if not tree["rules"] and not problem and not _has_asked(world):
+                raise UsageError("the client asked nothing of the address in FAUXVIDER_BASE_URL: does it know of it?")
             if make_clock(str(options["clock"])).is_virtual:
                 world.advance(_LATER)  # what the client left behind falls due, and is judged
             verdict = world.verdict(ignore=self._wanted.ignore)
@@ -220,7 +223,7 @@ class Fuzzing:
         return [
             f"The client broke after {self.runs} runs: {found.why}.",
             "",
-            *found.story,
+            *_middle_cut(found.story),
             "",
             *([] if found.verdict.is_clean else [*verdict_text(found.verdict).splitlines(), ""]),
             *(["The last of what it wrote:", *(f"  {line}" for line in output[-_MOST_OUTPUT:]), ""] if output else []),
@@ -237,6 +240,17 @@ class Fuzzing:
 
 def _tree(scenario: Scenario) -> Mapping[str, Any]:
     return scenario.source or {"scenario": 1, "name": scenario.name, "rules": []}
+
+
+def _middle_cut(lines: Sequence[str]) -> list[str]:
+    if len(lines) <= _MOST_STORY:
+        return list(lines)
+    half = _MOST_STORY // 2
+    return [*lines[:half], f"... {len(lines) - 2 * half} more ...", *lines[-half:]]
+
+
+def _has_asked(world: WorldHandle) -> bool:
+    return any(entry["kind"] == "request" for entry in world.journal()["entries"])
 
 
 def _why(verdict: Verdict, *, risks: bool) -> str:

@@ -96,6 +96,10 @@ def test_the_environment_of_the_client(tmp_path: Path) -> None:
         (["--provider", "runpod", "--", "no-such-command-here"], "there is no command 'no-such-command-here' to run"),
         (["--provider", "nobody", "--", sys.executable], "no bundled provider 'nobody'"),
         (["--provider", "runpod", "--ignore", "manners", "--", sys.executable], "the verdict has no rule 'manners'"),
+        (
+            ["--provider", "runpod", "--", sys.executable, "-c", ""],
+            "asked nothing of the address in FAUXVIDER_BASE_URL",
+        ),
         (["--provider", "runpod", "--clock", "sundial", "--", sys.executable], "sundial"),
     ],
 )

@@ -53,16 +53,24 @@ def submit() -> str:
 
 def main() -> int:
     job = submit()
-    missing = 0
-    for _ in range(2_000 if job else 0):
+    was_seen, tries = False, 0
+    for number in range(1_500 if job else 0):
         status, data, _ = fetch(f"{BASE}/status/{job}", None, KEY)
-        missing = missing + 1 if status == 404 else 0
         state = tree(data)
+        was_seen = was_seen or "status" in state
         if status == 200 and state.get("status") == "COMPLETED":
-            code, picture, _ = fetch((state.get("output") or {}).get("image_url") or "http://127.0.0.1:9/")
+            link = (state.get("output") or {}).get("image_url")
+            code, picture, _ = fetch(link) if link else (0, b"", 0)
             if code == 200 and is_picture(picture):
                 return 0
-        elif state.get("status") in ("FAILED", "CANCELLED", "TIMED_OUT") or missing > 40:
+            tries += 1
+        gone = status == 404 and (was_seen or number > 30)
+        if (
+            gone
+            or tries > 400
+            or status in (401, 402, 403)
+            or state.get("status") in ("FAILED", "CANCELLED", "TIMED_OUT")
+        ):
             return 3
         time.sleep(0.002)
     return 3
