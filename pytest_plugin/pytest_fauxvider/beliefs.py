@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fauxvider import UsageError
-from pytest_fauxvider.invariants import Claims, Model
+from pytest_fauxvider.invariants import Claims, JobFacts, Model
 
 __all__ = ["WORDS", "Beliefs", "Intent", "Order"]
 
@@ -69,6 +69,11 @@ class Beliefs:
             if order.intent.name.encode() in body:
                 return order.intent.number
         return None
+
+    def is_of(self, handle: Any, job: JobFacts) -> bool:
+        """Whether a handle stands for the order that a job was for."""
+        order = self.order_of(handle)
+        return order is not None and order.intent.number == job.order
 
     def named(self, handle: Any) -> str:
         order = self.order_of(handle)

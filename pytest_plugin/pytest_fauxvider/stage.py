@@ -349,7 +349,8 @@ class Stage:
         self._move(target)
 
     def _move(self, moment: int) -> None:
-        if moment > self.now():
+        due = self._world.next_due()
+        if moment > self.now() or (due is not None and due <= moment):  # a callback may be due this very moment
             self.server.call(self._world.advance(moment - self.now()))
             self.line.absorb()
 
@@ -376,10 +377,9 @@ class Stage:
 
     def _is_fair(self, job: JobFacts) -> bool:
         """Whether the client had its chance. One that never looks wants to be told, and takes what comes of it."""
-        order = next((one for one in self.orders if one.intent.number == job.order), None)
-        if order is None or order.handle is None or not self.has("poll"):
+        if not self.has("poll") or job.had_its_chance:
             return True
-        return job.had_its_chance or order.handle not in self._pending()
+        return not any(self.beliefs.is_of(handle, job) for handle in self._pending())
 
     def _is_dead(self, link: str) -> bool:
         answer = self.server.request("GET", link, world=self._world.name)

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from corpus.buggy import ForgetsOnDeploy, KeepsLinks, KeyPerTry, UnknownWordRaises
-from corpus.careful import AsyncHybrid, Careful, Durable, RunflowWebhook, RunpodPolling
+from corpus.careful import AsyncHybrid, Careful, Durable, DurableHybrid, RunflowWebhook, RunpodPolling
 from fauxvider import UsageError
 from fauxvider.capsule import read_capsule, replay
 from pytest_fauxvider.explore import explore
@@ -120,6 +120,12 @@ def test_a_client_dies_where_it_is_told_to_and_takes_up_its_work() -> None:
 
     machine = Sturdy.play(("submit", {"fate": "dies after"}), ("restart", {}))
     assert [name for name, _ in machine.results()] == ["intent-1"]
+
+
+def test_what_a_client_takes_up_after_its_death_it_is_given_time_for() -> None:
+    machine = DurableHybrid.play(("submit", {"fate": "dies before"}), ("end", {}))
+    assert [name for name, _ in machine.results()] == ["intent-1"]
+    assert len(machine.stage.mail) == 1  # the callback that was due that very moment
 
 
 def test_a_client_that_forgets_is_told_apart() -> None:
