@@ -19,11 +19,9 @@ from typing import Any
 
 from pytest_fauxvider import sleeping_clocks as clocks
 from pytest_fauxvider.sleeping import VirtualTime
-from pytest_fauxvider.sleeping_watch import WAKE, LoopTime
+from pytest_fauxvider.sleeping_watch import WAKE, LoopTime, meant_ns
 
 __all__ = ["install", "stall", "uninstall"]
-
-_MS = 1_000_000
 
 
 class _FastTimer(asyncio.TimerHandle):
@@ -85,7 +83,7 @@ class _Kind:
         timer = _FastTimer(loop.time() + delay, callback, args, loop, context)
         timer.real = self.real["call_later"](loop, delay, timer.fire)
         session = clocks.STATE.session
-        due = (session.offset_ns() if session else 0) + round(delay * 1000) * _MS
+        due = (session.offset_ns() if session else 0) + meant_ns(delay)
         heapq.heappush(self.fast_timers, (due, next(self._numbers), timer))
         return timer
 

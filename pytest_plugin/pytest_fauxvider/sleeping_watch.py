@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import heapq
 import itertools
+import math
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import Context
@@ -16,7 +17,7 @@ from pytest_fauxvider.sleeping_waits import Waits
 if TYPE_CHECKING:
     from pytest_fauxvider.sleeping import VirtualTime
 
-__all__ = ["WAKE", "Kind", "LoopTime"]
+__all__ = ["WAKE", "Kind", "LoopTime", "meant_ns"]
 
 # What the timer of `asyncio.sleep`, and no other, calls.
 WAKE: Any = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
@@ -90,9 +91,9 @@ class LoopTime:
         return handle
 
     def note(self, handle: asyncio.TimerHandle, delay: float) -> None:
-        """Remember when another timer is due, to the millisecond."""
+        """Remember when another timer is due."""
         self.activity += 1
-        due = self._session.offset_ns() + round(delay * 1000) * _MS
+        due = self._session.offset_ns() + meant_ns(delay)
         heapq.heappush(self._timers, (due, next(self._numbers), handle))
         if self._session.waits:
             self._waits.note(handle, due, delay)
@@ -253,6 +254,18 @@ class LoopTime:
             if future is not None and not future.done():
                 future.set_exception(error)
         self._sleepers.clear()
+
+
+def meant_ns(delay: float) -> int:
+    """Give the span that was meant where a deadline has been reckoned a moment ago: 4.9963 s is 5 s.
+
+    Between `loop.time() + 5` and the setting of the timer another thread may run for some milliseconds.
+    """
+    for unit in (1.0, 0.1, 0.01):
+        above = math.ceil((delay - 0.0005) / unit) * unit
+        if above - delay <= min(unit / 5, 0.02):
+            return round(above * 1000) * _MS
+    return round(delay * 1000) * _MS
 
 
 def _nothing() -> None:

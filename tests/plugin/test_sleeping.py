@@ -31,6 +31,7 @@ from fauxvider.local import answer_of
 from pytest_fauxvider import sleeping, sleeping_waits
 from pytest_fauxvider.sleeping import EndlessSleepError, VirtualTime, virtual_sleep
 from pytest_fauxvider.sleeping_clocks import REAL
+from pytest_fauxvider.sleeping_watch import meant_ns
 from support.acme import ACME_TEXT
 
 KEY = {"authorization": "Bearer k", "content-type": "application/json"}
@@ -389,6 +390,25 @@ def test_a_timeout_outlives_many_short_sleeps(world: WorldHandle, slept: Virtual
         assert (naps, span.ms) == (3, 10_000)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("delay", "ms"),
+    [
+        (5, 5000),
+        (4.9963, 5000),
+        (2.491, 2500),
+        (0.0991, 100),
+        (1.2346, 1235),
+        (0.25, 250),
+        (0.001, 1),
+        (0.0004, 0),
+        (5.0004, 5000),
+        (7.3, 7300),
+    ],
+)
+def test_the_span_that_was_meant(delay: float, ms: int) -> None:
+    assert meant_ns(delay) == ms * 1_000_000
 
 
 def test_a_deadline_of_the_loop_ends(world: WorldHandle, slept: VirtualTime) -> None:
