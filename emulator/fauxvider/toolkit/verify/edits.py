@@ -34,6 +34,7 @@ class Editor:
 
     def __init__(self, file: ContractFile, readings: Mapping[str, str], text: str) -> None:
         self.tree: Map = file.resolved(readings)
+        self.unresolved: Map = file.tree  # with every case of every reading
         self._file = file
         self._text = text
         self._scalars, self._containers = _spans(text)

@@ -154,6 +154,8 @@ def _word(editor: Editor, one: Mismatch) -> str | None:
         return None
     old, new = parts[2], one.observed
     states = editor.at("/lifecycle/states")
+    if new in editor.unresolved.get("lifecycle", {}).get("states", {}):
+        return None  # the contract knows it: it is the word of another reading
     if not isinstance(states, Map) or old not in states or new in states or not editor.rename(one.rule, new):
         return None
     for end, word in (editor.at("/lifecycle/ends") or {}).items():
