@@ -2,7 +2,7 @@
 
 from hypothesis import find, given, settings
 
-from pytest_fauxvider.strategies import Delivery, Response, callbacks, responses, submissions
+from pytest_fauxvider.strategies import Delivery, Response, Submission, callbacks, responses, submissions
 
 FINISHED = {"COMPLETED", "FAILED", "CANCELLED"}
 
@@ -37,7 +37,7 @@ print("dies of a callback with:", find(callbacks("runpod", "flux-dev"), breaks).
 
 @settings(max_examples=50, database=None, derandomize=True)
 @given(submissions("runpod", "flux-dev", operation="run"))
-def sizes_are_multiples_of_64(submission) -> None:
+def sizes_are_multiples_of_64(submission: Submission) -> None:
     given_input = submission.json["input"]
     assert given_input.get("width", 1024) % 64 == given_input.get("height", 1024) % 64 == 0
 

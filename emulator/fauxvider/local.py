@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Literal, Self, TypeAlias, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from fauxvider.embedded import BaseServer
@@ -218,6 +218,8 @@ class LocalServer(BaseServer):
             ),
             defaults,
         )
+        if deliver is not None:
+            self.emulator.settings.dripping = None  # there is no wire to drip on
         # Last, since a loop has to be closed, and what stands above refuses what it cannot read.
         self._runner = asyncio.Runner()
         self._loop = self._runner.get_loop()
@@ -249,7 +251,7 @@ class LocalServer(BaseServer):
         world: str = DEFAULT_WORLD,
     ) -> Answer:
         """Answer one request; `world` answers what goes to a provider's own host."""
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        pairs = cast("Iterable[tuple[str, str]]", headers.items() if isinstance(headers, Mapping) else headers)
         return self.call(answer_of(self.app, method, url, pairs, body, world=world))
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:

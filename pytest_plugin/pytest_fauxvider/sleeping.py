@@ -46,7 +46,7 @@ __all__ = ["EndlessSleepError", "VirtualTime", "begin_run", "end_run", "install"
 
 _MS = 1_000_000  # ns
 _DAY_S = 86_400
-MOST = 20_000  # sleeps
+MOST = 4_000  # sleeps: with a request each they still fit into a capsule
 LIMIT_DAYS = 400
 _runs: list[None] = []
 _PATIENCE_S = 0.005  # real: how long a thread waits for another one's advance before it looks again

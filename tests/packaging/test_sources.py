@@ -74,7 +74,12 @@ INCIDENT = re.compile(r"incidents\.md (C\d+|row \d+|appendix \d+)")
 
 def test_every_incident_that_is_named_is_told() -> None:
     told = (ROOT / "docs/incidents.md").read_text(encoding="utf-8")
-    texts = [path for folder in (*FOLDERS, "tests", "docs") for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md", ".yaml")]
+    texts = [
+        path
+        for folder in (*FOLDERS, "tests", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".md", ".yaml")
+    ]
     named = {name for path in texts for name in INCIDENT.findall(path.read_text(encoding="utf-8"))}
     assert len(named) > 15
     assert {name for name in named if name not in told and name.removeprefix("row ") not in told} == set()

@@ -214,7 +214,13 @@ BUGS: tuple[Bug, ...] = (
         rules=(_on("attempt", {"sign": "rotated"}),),
         reference=Rotates,
     ),
-    Bug(Redirects, "redirected-callback", "incidents.md C2: replicate-javascript#195", provider="runflow", style="hybrid"),
+    Bug(
+        Redirects,
+        "redirected-callback",
+        "incidents.md C2: replicate-javascript#195",
+        provider="runflow",
+        style="hybrid",
+    ),
     Bug(
         KnowsItsOwn,
         "refused-unknown-job",
@@ -280,9 +286,18 @@ BUGS: tuple[Bug, ...] = (
         rules=(_on("request", {"garble": "encoding"}, does="file"),),
     ),
     Bug(KeepsBlack, "kept-black-picture", "incidents.md C12", rules=(_on("output", {"black": True}),)),
-    Bug(KeepsAnySize, "kept-other-size", "incidents.md C10, C12", "runflow", rules=(_on("output", {"resize": [64, 64]}),)),
     Bug(
-        BelievesTheLabel, "believed-content-type", "incidents.md C12", rules=(_on("output", {"content_type": "text/html"}),)
+        KeepsAnySize,
+        "kept-other-size",
+        "incidents.md C10, C12",
+        "runflow",
+        rules=(_on("output", {"resize": [64, 64]}),),
+    ),
+    Bug(
+        BelievesTheLabel,
+        "believed-content-type",
+        "incidents.md C12",
+        rules=(_on("output", {"content_type": "text/html"}),),
     ),
     Bug(
         KeepsTheLabel,

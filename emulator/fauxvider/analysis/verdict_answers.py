@@ -96,7 +96,7 @@ ANSWERS: tuple[Rule, ...] = (
         about="a job that did not succeed was handled as if it had",
         harm="the user is given nothing, or an error text, as the picture that was paid for",
         fix="branch on the terminal word: only the contract's success words carry an output",
-        source="incidents.md C12: CopilotKit/aimock#170; dossiers, integrators: FAILED swallowed, `output` alone returned",
+        source="incidents.md C12: CopilotKit/aimock#170; dossiers: FAILED swallowed, `output` alone returned",
         find=_failure_for_success,
     ),
 )

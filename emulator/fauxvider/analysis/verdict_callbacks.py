@@ -240,7 +240,7 @@ CALLBACKS: tuple[Rule, ...] = (
         about="a callback about an earlier end came late, and was believed over the end that the client knew",
         harm="a finished job is shown as failed, or is run and billed once more",
         fix="order by what the events say, not by when they come: read the record before an end is overwritten",
-        source="incidents.md C5: google/go-github#2706, paypal/mirakl-hyperwallet-connector#35 (a verified one rejected)",
+        source="incidents.md C5: google/go-github#2706, paypal/mirakl-hyperwallet-connector#35",
         find=_old_event,
     ),
     Rule(

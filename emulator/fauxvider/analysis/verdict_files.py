@@ -146,7 +146,7 @@ FILES: tuple[Rule, ...] = (
         about="a dead link was used without a new look at the record",
         harm="the file is refused although the record may still give a live link",
         fix="store pictures, not links; before a late download read the record again and take the link from there",
-        source="incidents.md C7: wandb/weave PR #1524, lyuai/agentok#64; devlikeapro/waha#1884 (a backlog made it late)",
+        source="incidents.md C7: wandb/weave PR #1524, lyuai/agentok#64; devlikeapro/waha#1884",
         find=_expired_url,
     ),
     Rule(

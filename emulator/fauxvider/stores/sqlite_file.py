@@ -87,28 +87,28 @@ def open_file(path: Path, *, power_loss: bool) -> sqlite3.Connection:
 def _look(path: Path) -> None:
     """Refuse a file that is not ours, too new, or damaged, without changing it."""
     try:
-        with path.open("rb") as file:
-            if file.read(16) != b"SQLite format 3\0":
-                raise StoreError(f"{path}: this is no SQLite file, so it is left alone; name another one")
-        with contextlib.closing(
-            sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_PATIENCE_S)
-        ) as rows:
-            owner = rows.execute("PRAGMA application_id").fetchone()[0]
-            version = rows.execute("PRAGMA user_version").fetchone()[0]
-            if owner != APPLICATION_ID:
-                raise StoreError(f"{path}: this is another program's database, so it is left alone; name another file")
-            if version != VERSION:
-                raise StoreError(
-                    f"{path}: made by a newer fauxvider (file version {version}; this one reads {VERSION}): "
-                    "use that one, or another file"
-                )
-            found = rows.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if found != "ok":
-                raise StoreError(f"{path}: {_plain(ValueError(found))}")
-    except StoreError:
-        raise
+        doubt = _doubt(path)
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path}: {_plain(error)}") from None
+        doubt = _plain(error)
+    if doubt:
+        raise StoreError(f"{path}: {doubt}")
+
+
+def _doubt(path: Path) -> str:
+    """Say what is wrong with a file; "" for one of ours."""
+    with path.open("rb") as file:
+        if file.read(16) != b"SQLite format 3\0":
+            return "this is no SQLite file, so it is left alone; name another one"
+    place = f"file:{quote(str(path))}?mode=ro"
+    with contextlib.closing(sqlite3.connect(place, uri=True, timeout=_PATIENCE_S)) as rows:
+        if rows.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            return "this is another program's database, so it is left alone; name another file"
+        version = rows.execute("PRAGMA user_version").fetchone()[0]
+        if version != VERSION:
+            which = f"file version {version}; this one reads {VERSION}"
+            return f"made by a newer fauxvider ({which}): use that one, or another file"
+        found = rows.execute("PRAGMA quick_check(1)").fetchone()[0]
+        return "" if found == "ok" else _plain(ValueError(found))
 
 
 def _plain(error: Exception) -> str:
