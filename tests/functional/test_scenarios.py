@@ -32,7 +32,7 @@ STYLES: tuple[Style, ...] = get_args(Style)
 CAUGHT = {name: catch for name, catch in CATCHES.items() if "rule" in catch}
 
 # incidents.md C1 to C12, its tables and appendix; a section or a contradiction of a dossier
-SOURCE = re.compile(r"(users\.md (C\d+|2\.\d row \d+|appendix \d)|(runpod|runflow|onemin)\.md (\d+(\.\d+)?|C\d+))\b")
+SOURCE = re.compile(r"(incidents\.md (C\d+|row \d+|appendix \d)|(runpod|runflow|onemin)\.md (\d+(\.\d+)?|C\d+))\b")
 
 
 @dataclass
