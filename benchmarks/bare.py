@@ -23,7 +23,7 @@ DONE = {
     "status": "COMPLETED",
     "workerId": "0ueqh0pm8kwkza",
 }
-PICTURE = bytes(range(256)) * 400
+PICTURE = bytes(int(sys.argv[2])) if len(sys.argv) > 2 else bytes(102_400)
 
 
 async def submit(request: Request) -> JSONResponse:

@@ -154,10 +154,10 @@ class Emulated:
         with urllib.request.urlopen(request, data, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
 
-    def submit_one(self) -> str:
+    def submit_one(self, body: str = BODY) -> str:
         url = f"http://127.0.0.1:{self.served.port}{self.base}/run"
         request = urllib.request.Request(
-            url, BODY.encode(), {"Authorization": "Bearer k", "Content-Type": "application/json"}
+            url, body.encode(), {"Authorization": "Bearer k", "Content-Type": "application/json"}
         )
         with urllib.request.urlopen(request) as answer:
             return str(json.loads(answer.read())["id"])
@@ -176,13 +176,15 @@ Pair = tuple[dict[str, float], dict[str, float]]
 
 def measure(rounds: int, seconds: float) -> dict[str, Any]:
     bare_port = free_port()
-    bare = Served([sys.executable, str(HERE / "bare.py"), str(bare_port)], bare_port, "/v2/x/status/y")
     emulated = Emulated()
+    job, jpeg = emulated.submit_one(), emulated.submit_one(BODY.replace('"png"', '"jpeg"').replace("1024", "1408"))
+    emulated.ask("POST", "/worlds/bench/clock/advance", {"by": "10s"})
+    address = emulated.poll_one(jpeg)["output"]["image_url"]
+    with urllib.request.urlopen(address) as answer:
+        size = len(answer.read())  # about 100 kB; the bare application sends as much
+    bare = Served([sys.executable, str(HERE / "bare.py"), str(bare_port), str(size)], bare_port, "/v2/x/status/y")
     try:
-        job = emulated.submit_one()
-        emulated.ask("POST", "/worlds/bench/clock/advance", {"by": "10s"})
-        done = emulated.poll_one(job)
-        picture = "/" + done["output"]["image_url"].split("/", 3)[3]
+        picture = "/" + address.split("/", 3)[3]
         pairs = {
             "submit": (http("POST", "/v2/x/run", BODY), http("POST", f"{emulated.base}/run", BODY)),
             "poll": (http("GET", "/v2/x/status/y"), http("GET", f"{emulated.base}/status/{job}")),
@@ -199,6 +201,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
                 rates[name].append((first, second))
         print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
         result = {name: _ratio(found) for name, found in rates.items()}
+        result["download"]["bytes"] = size
         result["memory"] = _memory(emulated)
         result["polls"] = _polls(emulated, job)
         result["start"] = {
@@ -250,6 +253,7 @@ def show(result: dict[str, Any]) -> None:
         spent = f"{row['bare_cpu_us']:.0f} / {row['emulator_cpu_us']:.0f}"
         rates = f"{row['bare_per_s']:>12,.0f}{row['emulator_per_s']:>16,.0f}"
         print(f"{name:<10}{rates}{row['ratio']:>8.2f}{goal:>8.1f}{spent:>19}")
+    print(f"download  of {result['download']['bytes']:,} bytes")
     start, memory, polls = result["start"], result["memory"], result["polls"]
     print(
         f"start     bare {start['bare_s']:.2f} s, emulator {start['emulator_s']:.2f} s, "

@@ -148,7 +148,7 @@ async def _send(scope: Message, send: Send, reply: Reply) -> None:
     extensions = scope.get("extensions")
     if extensions is not None and (respond := extensions.get(RESPOND)) is not None:
         body = b"" if scope["method"] == "HEAD" else reply.body
-        if respond(reply.status, headers, body):
+        if respond(send, reply.status, headers, body):
             return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from fauxvider.server.wire import RESPOND, Guard
 
@@ -17,12 +17,14 @@ _JOINED = 16_384  # bytes of a body that are cheaper to copy than to write by th
 class GuardedHttpTools(Guard, HttpToolsProtocol):
     """uvicorn's httptools protocol behind the guard."""
 
-    def on_headers_complete(self) -> None:
-        before = self.cycle
-        super().on_headers_complete()
-        if self.cycle is not before:
-            respond: Any = _Respond(self.cycle)
-            self.scope["extensions"] = {**self._extensions, RESPOND: respond}
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        whole: Any = respond
+        self._extensions[RESPOND] = whole
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = self._extensions
 
     def on_response_complete(self) -> None:
         self.note_answer()
@@ -36,35 +38,31 @@ class GuardedHttpTools(Guard, HttpToolsProtocol):
         self.end_if_refused()
 
 
-class _Respond:
-    """Writes a whole answer at once: one message and one write where ASGI has two of each."""
+def respond(send: Any, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+    """Write a whole answer at once: one message and one write where ASGI has two of each.
 
-    __slots__ = ("_cycle",)
-
-    def __init__(self, cycle: Any) -> None:
-        self._cycle = cycle
-
-    def __call__(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
-        """Answer, or give False where the ordinary way must be taken (and an odd header is refused).
-
-        `headers` hold the content-length; `body` is empty where none is sent.
-        """
-        cycle = self._cycle
-        if cycle.response_started or cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
+    `send` is the ASGI callable of the request; `headers` hold the content-length; `body` is empty where none
+    is sent. False where the ordinary way must be taken, which refuses an odd header, too.
+    """
+    # Its owner is asked for, not kept: something of ours in the request's scope would make a cycle of each request.
+    cycle = getattr(send, "__self__", None)
+    if not isinstance(cycle, RequestResponseCycle):
+        return False
+    if cycle.response_started or cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
+        return False
+    lines = [STATUS_LINE[status]] if status in STATUS_LINE else [b"HTTP/1.1 %d \r\n" % status]
+    for name, value in (*cycle.default_headers, *headers):
+        if b"\n" in value or b"\r" in value or b"\0" in value or name == b"connection":
             return False
-        lines = [STATUS_LINE[status]] if status in STATUS_LINE else [b"HTTP/1.1 %d \r\n" % status]
-        for name, value in (*cycle.default_headers, *headers):
-            if b"\n" in value or b"\r" in value or b"\0" in value or name == b"connection":
-                return False
-            lines += (name, b": ", value, b"\r\n")
-        lines.append(b"\r\n")
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        if len(body) <= _JOINED:
-            lines.append(body)
-            cycle.transport.write(b"".join(lines))
-        else:
-            cycle.transport.writelines([b"".join(lines), body])
-        cycle.message_event.set()
-        cycle.on_response()
-        return True
+        lines += (name, b": ", value, b"\r\n")
+    lines.append(b"\r\n")
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    if len(body) <= _JOINED:
+        lines.append(body)
+        cycle.transport.write(b"".join(lines))
+    else:
+        cycle.transport.writelines([b"".join(lines), body])
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
