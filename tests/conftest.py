@@ -8,5 +8,5 @@ pytest_plugins = ["pytester"]
 
 settings.register_profile("fauxvider", deadline=None, derandomize=True)
 # For a long look, now and then: `pytest --hypothesis-profile=long TEST` draws anew, thirty times as much.
-settings.register_profile("long", deadline=None, max_examples=3000, print_blob=True)
+settings.register_profile("long", settings.get_profile("default"), deadline=None, max_examples=3000, print_blob=True)
 settings.load_profile("fauxvider")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -17,10 +18,11 @@ from pytest_fauxvider.strategies import Delivery, Moment, Response, Submission, 
 HEAVY = ("yaml", "starlette", "uvicorn", "jsonschema", "jsonschema_rs", "orjson", "httpx", "click", "PIL")
 
 
-def _python(code: str) -> str:
+def _python(code: str, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment},
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip()
 
@@ -46,7 +48,8 @@ def test_the_package_names_its_hook() -> None:
     assert found == ["pytest_fauxvider.hypothesis_hook:setup"]
 
 
-def test_profiles_are_there_and_none_is_loaded() -> None:
+@pytest.mark.parametrize("ci", ["", "true"])  # Hypothesis has its own defaults on a CI machine
+def test_profiles_are_there_and_none_is_loaded(ci: str) -> None:
     code = """
 from hypothesis import Verbosity, settings
 before = settings.default
@@ -55,7 +58,7 @@ setup()
 ci, nightly, debug = (settings.get_profile(f"fauxvider-{name}") for name in ("ci", "nightly", "debug"))
 print(settings.default == before, ci.derandomize, ci.deadline, ci.database, nightly.max_examples, nightly.derandomize)
 print(debug.verbosity == Verbosity.verbose)"""
-    assert _python(code).split() == ["True", "True", "None", "None", "2000", "False", "True"]
+    assert _python(code, CI=ci).split() == ["True", "True", "None", "None", "2000", "False", "True"]
 
 
 @pytest.mark.parametrize("kind", [Scenario, Submission, World, Response, Delivery, Moment])
