@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
 from pathlib import Path
@@ -29,7 +30,7 @@ __all__ = ["BaseServer", "Server", "WorldHandle"]
 T = TypeVar("T")
 
 
-class BaseServer:
+class BaseServer(ABC):
     """An emulator and its worlds; where its event loop runs is what the two servers differ in."""
 
     def __init__(self, emulator: Emulator, defaults: dict[str, Any]) -> None:
@@ -43,13 +44,13 @@ class BaseServer:
     def _options(self, given: dict[str, Any]) -> WorldOptions:
         return read_options(given, self.emulator.default_contracts, defaults=self.emulator.defaults)
 
+    @abstractmethod
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the emulator's event loop."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Begin a coroutine on the emulator's event loop, for a caller whose own loop must go on."""
-        raise NotImplementedError
 
     @property
     def default(self) -> WorldHandle:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -20,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from fauxvider.embedded import BaseServer
 from fauxvider.errors import UsageError
+from fauxvider.messages import HttpMessage
 from fauxvider.ports import SendOutcome
 from fauxvider.server.app import WORLD, ProviderApp
 from fauxvider.server.build import build_emulator
@@ -33,7 +33,7 @@ _BASE = "http://fauxvider.local"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(HttpMessage):
     """What a client would get. Header names as the provider writes them.
 
     ``fault`` names what a scenario did to the connection: "" (nothing); ``reset``, ``close``, ``hang`` (no
@@ -46,21 +46,9 @@ class Answer:
     body: bytes = b""
     fault: str = ""
 
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        """Read the body. Raises ValueError when it is no JSON."""
-        return json.loads(self.body)
-
-    def header(self, name: str) -> str | None:
-        """Give a header's first value, whatever its case."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
-
 
 @dataclass(frozen=True, slots=True)
-class Callback:
+class Callback(HttpMessage):
     """One attempt at a callback, as a receiver would get it."""
 
     method: str
@@ -68,13 +56,6 @@ class Callback:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     timeout_s: float
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    def header(self, name: str) -> str | None:
-        """Give a header's first value, whatever its case."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
 CallbackAnswer: TypeAlias = int | Literal["reset", "timeout"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from fauxvider.errors import FauxviderError
+from fauxvider.messages import HttpMessage
 
 __all__ = ["AnswerLike", "Answered", "NotReceivedError", "Received"]
 
@@ -21,7 +22,7 @@ class NotReceivedError(FauxviderError, TimeoutError):
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class Received(HttpMessage):
     """One request as it came: ``headers`` in their own case and order (latin-1), ``path`` with its query.
 
     ``at`` is the moment in ms at which it was complete, None without a clock. ``answer`` is the script's
@@ -35,10 +36,6 @@ class Received:
     body: bytes
     at: int | None
     answer: AnswerLike | None
-
-    def header(self, name: str) -> str | None:
-        """Give the first header of this name, in whatever case."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fauxvider.messages import HttpMessage
 from fauxvider.values import span_text
 
 __all__ = ["Delivery", "Moment", "Response", "Submission", "World"]
@@ -51,7 +51,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class Response(HttpMessage):
     """An answer of a provider, as its contract has it. `cause` names an error; `state` is a job's, canonically."""
 
     provider: str
@@ -62,21 +62,9 @@ class Response:
     cause: str = ""
     state: str = ""
 
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        """Read the body. Raises ValueError when it is no JSON."""
-        return json.loads(self.body)
-
-    def header(self, name: str) -> str | None:
-        """Give a header's first value, whatever its case."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
-
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(HttpMessage):
     """One POST of a callback, as a receiver gets it.
 
     `signature`: `good`, `none` (there is none), `wrong`, `stale` (of an older body), `old` (by the secret before
@@ -97,14 +85,6 @@ class Delivery:
     @property
     def is_genuine(self) -> bool:
         return self.signature in ("good", "none") and not self.breaks
-
-    def json(self) -> Any:
-        """Read the body. Raises ValueError when it is no JSON."""
-        return json.loads(self.body)
-
-    def header(self, name: str) -> str | None:
-        """Give a header's first value, whatever its case."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
 @dataclass(frozen=True, slots=True)

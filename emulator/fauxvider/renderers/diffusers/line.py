@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 
 from fauxvider.errors import RenderError
 from fauxvider.ports import FailureKind
@@ -27,7 +28,7 @@ from fauxvider.renderers.diffusers.results import Results
 __all__ = ["Line", "Replay", "Work"]
 
 
-class Work:
+class Work(ABC):
     """A queue, and the one task that empties it."""
 
     def __init__(self) -> None:
@@ -46,7 +47,7 @@ class Work:
         """Stop a job: at once while it waits, within a step while it runs."""
         job.fail("cancelled", f"cancelled while {'queued' if job.started is None else 'running'}")
 
-    async def warm_up(self) -> None:
+    async def warm_up(self) -> None:  # noqa: B027 - most have nothing to get ready
         """Get ready to render. Raises RenderError."""
 
     async def close(self) -> None:
@@ -63,8 +64,9 @@ class Work:
             except Exception as error:  # noqa: BLE001 - one job's trouble must not leave all others waiting for ever
                 job.fail("error", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
+    @abstractmethod
     async def _do(self, job: Job) -> None:
-        raise NotImplementedError
+        """Bring one job to its end."""
 
 
 class Replay(Work):

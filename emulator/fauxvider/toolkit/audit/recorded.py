@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from fauxvider.errors import FauxviderError
+from fauxvider.messages import first_header
 
 __all__ = ["Exchange", "Recording", "RecordingError", "read_recording"]
 
@@ -50,10 +51,10 @@ class Exchange:
     answer: bytes
 
     def header(self, name: str) -> str | None:
-        return _first(self.headers, name)
+        return first_header(self.headers, name)
 
     def answer_header(self, name: str) -> str | None:
-        return _first(self.answer_headers, name)
+        return first_header(self.answer_headers, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,6 @@ class Recording:
     form: str
     exchanges: tuple[Exchange, ...]
     is_timed: bool
-
-
-def _first(headers: tuple[tuple[str, str], ...], name: str) -> str | None:
-    return next((value for key, value in headers if key == name), None)
 
 
 def read_recording(path: Path) -> Recording:
@@ -223,7 +220,7 @@ def _of_cassette(entry: Any, number: int) -> tuple[int | None, Exchange]:
     status = response.get("status")
     code = status.get("code") if isinstance(status, Mapping) else status
     headers = tuple(_listed_headers(response))
-    at = _date(_first(headers, "date"))
+    at = _date(first_header(headers, "date"))
     began = at if at is not None else number * 1000
     body = response.get("body")
     return at, Exchange(

@@ -67,13 +67,18 @@ def _sent(session: Session, operation: str, model: str, *, with_secret: bool) ->
         hook = Hook(session, listening, operation, model)
         watch = hook.submit()
         state = watch.finish()
-        if session.world is not None:
-            session.world.advance(hook.rules.delay + 1)
-        came = hook.wait(1)
-        if not came:
-            session.fail("/callbacks/events/succeeded", "callback", "a callback", "none")
-            return
-        check_message(session, hook, came[0], state.word, secret)
+        if (message := _first_message(session, hook)) is not None:
+            check_message(session, hook, message, state.word, secret)
+
+
+def _first_message(session: Session, hook: Hook) -> Received | None:
+    """Wait for the callback of a job that has ended; none is a failure."""
+    if session.world is not None:
+        session.world.advance(hook.rules.delay + 1)
+    if came := hook.wait(1):
+        return came[0]
+    session.fail("/callbacks/events/succeeded", "callback", "a callback", "none")
+    return None
 
 
 def _other_end(session: Session, operation: str, model: str, end: str) -> None:
@@ -124,15 +129,12 @@ def _history(session: Session, operation: str, model: str, asked: Operation) -> 
         if asked.kind == "redeliver":
             _too_early(session, asked, hook)
         state = watch.finish()
-        if session.world is not None:
-            session.world.advance(hook.rules.delay + 1)
-        came = hook.wait(1)
-        if not came:
-            session.fail("/callbacks/events/succeeded", "callback", "a callback", "none")
+        message = _first_message(session, hook)
+        if message is None:
             return
         call = job_call(session, asked, hook.run)
         scope = session.names.job(session.scope(call), hook.run, state)
-        done = _delivery(session, hook, came[0], secret)
+        done = _delivery(session, hook, message, secret)
         scope["deliveries"] = [done]
         if asked.kind == "redeliver":
             scope["delivery"] = {

@@ -16,6 +16,7 @@ import h11
 
 from fauxvider.clock import monotonic_ms
 from fauxvider.errors import FauxviderError, UsageError
+from fauxvider.messages import HttpMessage
 
 __all__ = ["Answer", "Client", "UnreachableError"]
 
@@ -31,16 +32,13 @@ class UnreachableError(FauxviderError, ConnectionError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(HttpMessage):
     """What came back. `status` is 0 when no whole head came; `problem` says what went wrong on the way."""
 
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()  # names in lower case
     body: bytes = b""
     problem: str = ""
-
-    def header(self, name: str) -> str | None:
-        return next((value for key, value in self.headers if key == name.lower()), None)
 
 
 @dataclass(slots=True)
