@@ -19,7 +19,8 @@ from fauxvider.server import app
 from fauxvider.server.sender import Sender
 from fauxvider.service import deliveries
 from fauxvider.service.world import World
-from fauxvider.stores.sqlite import SqliteFile, SqliteStore
+from fauxvider.stores.kept import KeptStore
+from fauxvider.stores.sqlite import SqliteFile
 
 __all__ = ["MARKS"]
 
@@ -58,18 +59,18 @@ def _wrap(owner: Any, name: str, *, before: Hook | None = None, after: Hook | No
 
 
 def _before_insert(fuse: _Fuse) -> None:
-    _wrap(SqliteStore, "add_job", before=fuse)
+    _wrap(KeptStore, "add_job", before=fuse)
 
 
 def _before_commit(fuse: _Fuse) -> None:
-    inner = SqliteFile._commit
+    inner = SqliteFile.commit
 
-    def commit(self: SqliteFile, batches: Any) -> None:
-        if any("INTO jobs" in sql for writes, _ in batches for sql, _ in writes):
+    def commit(self: SqliteFile, turns: Any) -> None:
+        if any("INTO jobs" in sql for writes in turns for sql, _ in writes):
             fuse()
-        inner(self, batches)
+        inner(self, turns)
 
-    SqliteFile._commit = commit  # type: ignore[method-assign]
+    SqliteFile.commit = commit  # type: ignore[method-assign]
 
 
 def _after_commit(fuse: _Fuse) -> None:

@@ -12,8 +12,9 @@ from urllib.parse import quote
 from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, Secret
 from fauxvider.errors import StoreError
 from fauxvider.stores.codec import FactError, load_fact
+from fauxvider.stores.kept import Facts, Of
 
-__all__ = ["APPLICATION_ID", "VERSION", "Facts", "Saved", "open_file", "read_all"]
+__all__ = ["APPLICATION_ID", "VERSION", "Contents", "open_file", "read_all"]
 
 APPLICATION_ID = 0x46585644  # "FXVD": file(1) and every reader can tell whose file it is
 VERSION = 1
@@ -39,22 +40,11 @@ CREATE TABLE journal (world TEXT, number INTEGER, entry TEXT NOT NULL, PRIMARY K
 
 
 @dataclass
-class Saved:
-    """The facts of one provider in one world."""
-
-    numbers: dict[str, int] = field(default_factory=dict)
-    records: list[Record] = field(default_factory=list)  # in the order of their numbers
-    charges: list[Charge] = field(default_factory=list)
-    assets: list[Asset] = field(default_factory=list)
-    secrets: list[Secret] = field(default_factory=list)
-
-
-@dataclass
-class Facts:
+class Contents:
     """All that a file holds."""
 
     worlds: list[tuple[str, str, str]] = field(default_factory=list)  # name, made, state
-    stores: defaultdict[tuple[str, str], Saved] = field(default_factory=lambda: defaultdict(Saved))
+    stores: defaultdict[Of, Facts] = field(default_factory=lambda: defaultdict(Facts))
     journals: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
 
 
@@ -122,9 +112,9 @@ def _plain(error: Exception) -> str:
     return f"the file is damaged ({text}); it is left as it is"
 
 
-def read_all(path: Path, rows: sqlite3.Connection) -> Facts:
+def read_all(path: Path, rows: sqlite3.Connection) -> Contents:
     """Read a file into memory. Raises StoreError when a fact in it cannot be read."""
-    facts = Facts()
+    facts = Contents()
     try:
         facts.worlds = list(rows.execute("SELECT name, made, state FROM worlds ORDER BY name"))
         for world, provider, kind, value in rows.execute("SELECT world, provider, kind, value FROM numbers"):
@@ -137,8 +127,7 @@ def read_all(path: Path, rows: sqlite3.Connection) -> Facts:
         for world, provider, fact in rows.execute("SELECT world, provider, fact FROM secrets"):
             facts.stores[world, provider].secrets.append(load_fact(Secret, fact))
         for saved in facts.stores.values():
-            saved.assets.sort(key=lambda asset: asset.number)
-            saved.secrets.sort(key=lambda secret: secret.number)
+            saved.put_in_order()
         for world, number, entry in rows.execute("SELECT world, number, entry FROM journal ORDER BY world, number"):
             facts.journals.setdefault(world, []).append((number, entry))
     except FactError as error:
@@ -148,7 +137,7 @@ def read_all(path: Path, rows: sqlite3.Connection) -> Facts:
     return facts
 
 
-def _read_records(facts: Facts, rows: sqlite3.Connection) -> None:
+def _read_records(facts: Contents, rows: sqlite3.Connection) -> None:
     jobs: dict[tuple[str, str, str], Record] = {}
     query = "SELECT world, provider, id, ended, fact FROM jobs ORDER BY world, provider, number"
     for world, provider, job, ended, fact in rows.execute(query):
@@ -161,7 +150,3 @@ def _read_records(facts: Facts, rows: sqlite3.Connection) -> None:
     for world, provider, job, fact in rows.execute(query):
         if known := jobs.get((world, provider, job)):
             known.deliveries = (*known.deliveries, load_fact(Delivery, fact))
-    for (world, provider), saved in facts.stores.items():
-        for charge in saved.charges:
-            if known := jobs.get((world, provider, charge.job_id)):
-                known.charged = True

@@ -1,0 +1,90 @@
+"""Group commit: what is written in one turn of the event loop goes to a thread, which commits many turns at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeAlias, TypeVar
+
+from fauxvider.errors import StoreError
+
+__all__ = ["GroupCommit"]
+
+W = TypeVar("W")
+_Batch: TypeAlias = tuple[list[W], "Future[None] | None"]
+
+
+class GroupCommit(Generic[W]):
+    """Hands writes to `commit`, which gets the turns that wait, in order, and may raise StoreError.
+
+    Whoever acknowledges something waits for `flush` first.
+    """
+
+    def __init__(self, commit: Callable[[list[list[W]]], None], *, name: str) -> None:
+        self._do = commit
+        self._pending: list[W] = []
+        self._asked: Future[None] | None = None
+        self._is_handed = False
+        self._batches: queue.SimpleQueue[_Batch[W] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def add(self, write: W) -> None:
+        """Add to what is committed next. What is written in one turn of the loop is committed whole or not at all."""
+        self._pending.append(write)
+        if not self._is_handed:
+            self._is_handed = True
+            try:
+                asyncio.get_running_loop().call_soon(self._hand_over)
+            except RuntimeError:
+                self._hand_over()  # no loop: the server is being put together
+
+    def _hand_over(self) -> None:
+        self._is_handed = False
+        pending, self._pending = self._pending, []
+        asked, self._asked = self._asked, None
+        if pending or asked is not None:
+            self._batches.put((pending, asked))
+
+    async def flush(self) -> None:
+        """Return when all that was written so far is committed. Raises StoreError when it cannot be."""
+        if self._asked is None:
+            self._asked = Future()
+            if not self._is_handed:
+                self._is_handed = True
+                asyncio.get_running_loop().call_soon(self._hand_over)
+        await asyncio.shield(asyncio.wrap_future(self._asked))
+
+    def close(self) -> None:
+        """Commit what is left. May be called more than once."""
+        if self._thread.is_alive():
+            self._hand_over()
+            self._batches.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        is_over = False
+        while not is_over:
+            batches = [self._batches.get()]
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    batches.append(self._batches.get_nowait())
+            is_over = None in batches
+            self._commit([batch for batch in batches if batch is not None])
+
+    def _commit(self, batches: list[_Batch[W]]) -> None:
+        problem: StoreError | None = None
+        try:
+            self._do([writes for writes, _ in batches if writes])
+        except StoreError as error:
+            problem = error
+        for _, asked in batches:
+            if asked is not None:
+                if problem is None:
+                    asked.set_result(None)
+                else:
+                    asked.set_exception(problem)
