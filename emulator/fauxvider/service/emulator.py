@@ -203,6 +203,7 @@ class Emulator:
             "clock": world.clock.spec,
             "now": world.present(),
             "seed": world.options.seed,
+            "held": world.held,
             "providers": {provider: self._place(world, provider) for provider in self.contracts},
         }
 

@@ -86,5 +86,12 @@ class World:
         found = self._control.ask("GET", self._path("/ledger"))["providers"].get(provider, {})
         return found if isinstance(found, dict) else {}
 
+    def held(self) -> int:
+        """Count the calls that the server holds back until their moment."""
+        count = self._control.ask("GET", self._path()).get("held")
+        if not isinstance(count, int):
+            raise NotAskedError("the server does not say which calls it holds")
+        return count
+
     def drop(self) -> None:
         self._control.ask("DELETE", self._path())
