@@ -13,14 +13,17 @@ from urllib.parse import urlsplit
 
 import click
 
+from fauxvider.cli.operating import OPERATING_OPTIONS, OperatingOptions
 from fauxvider.cli.rendering import RENDER_OPTIONS, RenderOptions, open_renderer, with_options
-from fauxvider.cli.tls import TLS_OPTIONS, TlsOptions, announce_tls, open_tls, serving_tls, tls_places
+from fauxvider.cli.tls import TLS_OPTIONS, TlsOptions, announce_tls, open_tls, tls_places
 from fauxvider.errors import RenderError, UsageError
 from fauxvider.scenario.parse import read_scenario
 from fauxvider.server.app import ProviderApp
 from fauxvider.server.build import build_emulator
 from fauxvider.server.control import control_app, new_token
 from fauxvider.server.egress import EgressPolicy
+from fauxvider.server.ending import Ending
+from fauxvider.server.health import Health, Probed
 from fauxvider.server.runner import RunSettings, Site, Urls, bind_both, serve_bound
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
@@ -132,15 +135,22 @@ class ServeOptions:
     as_json: bool
     render: RenderOptions
     tls: TlsOptions
+    operating: OperatingOptions
 
 
 @click.command()
 @with_options(_OPTIONS)
+@with_options(OPERATING_OPTIONS)
 @with_options(TLS_OPTIONS)
 @with_options(RENDER_OPTIONS)
 def serve(**given: Any) -> None:
     """Serve the providers until interrupted (Ctrl-C ends within a second)."""
-    options = ServeOptions(render=RenderOptions.taken(given), tls=TlsOptions.taken(given), **given)
+    parts: dict[str, Any] = {
+        "render": RenderOptions.taken(given),
+        "tls": TlsOptions.taken(given),
+        "operating": OperatingOptions.taken(given),
+    }
+    options = ServeOptions(**parts, **given)
     if options.host not in _LOOPBACK and not options.expose:
         raise UsageError(f"--host {options.host} is reachable from other machines: add --expose if that is wanted")
     emulator = _emulator(options)
@@ -148,9 +158,11 @@ def serve(**given: Any) -> None:
     if options.token_file is not None:
         _write_token(options.token_file, token)
     guard = control_app(emulator, token=token, hosts=frozenset())
-    settings = RunSettings(parser=options.parser)
+    settings = RunSettings(parser=options.parser, grace_s=options.operating.grace)
     app = ProviderApp(emulator, OpenApiPages(emulator))
-    site = bind_both(app, guard, options.host, options.port, options.control_port, settings)
+    health = Health(emulator)
+    app.probe = health.answer
+    site = bind_both(app, Probed(guard, health), options.host, options.port, options.control_port, settings)
     front = open_tls(options.tls, app, emulator, settings)
     emulator.settings.base_url = site.urls.provider
     guard.hosts = _own_hosts(site.urls)
@@ -171,25 +183,42 @@ def serve(**given: Any) -> None:
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     with asyncio.Runner(loop_factory=site.loop_factory) as runner:
-        runner.run(_serve(site, emulator, ready, front, warm=options.render.warm))
+        runner.run(_serve(site, Ending(emulator, health), ready, front, warm=options.render.warm))
     if not options.as_json:
         click.echo("stopped")
 
 
-async def _serve(
-    site: Site, emulator: Emulator, ready: Callable[[], None], front: TlsFront | None, *, warm: bool
-) -> None:
+async def _serve(site: Site, ending: Ending, ready: Callable[[], None], front: TlsFront | None, *, warm: bool) -> None:
+    emulator, health = ending.emulator, ending.health
     live = emulator.settings.live
-    try:
+
+    async def prepare() -> None:
         if emulator.file is not None:
             emulator.begin(emulator.defaults)
         if live is not None:
             await live.start(warm=warm)
-        async with serving_tls(front):
-            await serve_bound(site, ready=ready)
+        if front is not None:
+            await front.start()
+        health.begin()
+
+    def stopping() -> None:
+        ending.begin()
+        if front is not None:
+            front.drain()
+
+    async def settle() -> None:
+        await ending.finish()
+        if front is not None:
+            await front.finished()
+
+    try:
+        await serve_bound(site, ready=ready, prepare=prepare, stopping=stopping, settle=settle)
     except RenderError as error:
         raise UsageError(str(error)) from None
     finally:
+        await ending.cut()
+        if front is not None:
+            await front.stop()
         emulator.close()
         if live is not None:
             await live.close()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from fauxvider.server.tls_front import TlsFront
     from fauxvider.service.emulator import Emulator
 
-__all__ = ["TLS_OPTIONS", "TlsOptions", "announce_tls", "open_tls", "serving_tls", "tls_places"]
+__all__ = ["TLS_OPTIONS", "TlsOptions", "announce_tls", "open_tls", "tls_places"]
 
 TLS_OPTIONS = (
     click.option(
@@ -70,19 +68,6 @@ def open_tls(options: TlsOptions, app: ProviderApp, emulator: Emulator, settings
         folder=options.tls_dir,
         settings=settings,
     )
-
-
-@contextlib.asynccontextmanager
-async def serving_tls(front: TlsFront | None) -> AsyncIterator[None]:
-    """Serve the front, if there is one, for the length of a ``with`` block."""
-    if front is None:
-        yield
-        return
-    try:
-        await front.start()
-        yield
-    finally:
-        await front.stop()
 
 
 def tls_places(front: TlsFront) -> dict[str, Any]:

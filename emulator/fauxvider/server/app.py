@@ -25,6 +25,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Pages = Callable[[str, str], Awaitable[bytes | None]]  # (world, path) -> a JSON document, or None
+Probe = Callable[[str], Awaitable[tuple[int, bytes] | None]]  # path -> status and JSON document, or None
 
 # In an ASGI scope: the world that answers at the providers' own host names, where it is not the default one.
 WORLD = "fauxvider.world"
@@ -40,6 +41,7 @@ class ProviderApp:
         """`pages` answers GET requests for what belongs to no provider."""
         self.emulator = emulator
         self._pages = pages
+        self.probe: Probe | None = None  # answers GET requests first, where no provider is found
         self.strays: deque[tuple[str, str]] = deque(maxlen=_MAX_STRAYS)  # method and path of what reached no provider
         self.stray_count = 0
         self._hosts = {host.encode("latin-1"): place for host, place in emulator.hosts.items()}
@@ -95,6 +97,8 @@ class ProviderApp:
         return found, found.contract.api.name, slash + rest, "local"
 
     async def _page(self, scope: Message) -> Reply | None:
+        if self.probe is not None and scope["method"] in ("GET", "HEAD") and (seen := await self.probe(scope["path"])):
+            return Reply(seen[0], [_JSON], seen[1])
         if self._pages is None or scope["method"] != "GET":
             return None
         path, world = scope["path"], DEFAULT_WORLD

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import logging
 import os
 import signal
 import socket
@@ -22,7 +21,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import uvicorn
 
-from fauxvider.errors import FauxviderError, PortTakenError, UsageError
+from fauxvider.errors import PortTakenError, UsageError
+from fauxvider.server.stoppable import StoppableServer, serve_one, settled
 from fauxvider.server.wire import WireSettings, protocol_class
 
 __all__ = ["RunSettings", "ServerThread", "Site", "Urls", "bind", "bind_both", "running", "serve", "serve_bound"]
@@ -53,79 +53,6 @@ class Urls:
 
     provider: str
     control: str = ""
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server that is stopped by an event instead of a poll, and that leaves signals alone."""
-
-    def __init__(self, config: uvicorn.Config, grace_s: float) -> None:
-        super().__init__(config)
-        self.is_ready = asyncio.Event()
-        self._grace_s = grace_s
-        self._stopping = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def stop(self) -> None:
-        self.should_exit = True
-        self._stopping.set()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().startup(sockets)
-        except SystemExit:
-            self.started = False
-        if not self.started:
-            raise FauxviderError("the application did not start; the log says why")
-        self.is_ready.set()
-
-    async def main_loop(self) -> None:
-        # A tick renews the Date header; uvicorn's own loop would hold up a stop for a tenth of a second.
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await self._stopping.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for listener in (*self.servers, *(sockets or ())):
-            listener.close()
-        state = self.server_state
-        for connection in list(state.connections):
-            connection.shutdown()
-        await _settle(state.tasks, self._grace_s)
-        for connection in list(state.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
-        # The connections learn of their end, and the applications behind them, in the loop's next turns.
-        for _ in range(5):
-            await asyncio.sleep(0)
-        with _quiet_cancellations():
-            for task in list(state.tasks):
-                task.cancel()
-            await _settle(state.tasks, self._grace_s)
-        await self.lifespan.shutdown()
-
-
-async def _settle(tasks: set[asyncio.Task[None]], grace_s: float) -> None:
-    if tasks:
-        await asyncio.wait(list(tasks), timeout=grace_s)
-
-
-@contextlib.contextmanager
-def _quiet_cancellations() -> Iterator[None]:
-    """Keep uvicorn from reporting, with a traceback, each request that a stop has cut."""
-
-    def is_news(record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
-
-    logger = logging.getLogger("uvicorn.error")
-    logger.addFilter(is_news)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_news)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -175,7 +102,10 @@ class Site:
     def __init__(self, parts: _Parts, settings: RunSettings) -> None:
         self._parts = parts
         self._settings = settings
-        self._servers: list[_Server] = []
+        self._servers: list[StoppableServer] = []
+        self._preparing: asyncio.Future[None] | None = None
+        self._stopped: float | None = None
+        self._hurried = asyncio.Event()
         self.urls = Urls(*(_url(sock) for _, sock in parts))
 
     @property
@@ -187,23 +117,73 @@ class Site:
             sock.close()
 
     def stop(self) -> None:
-        for server in self._servers:
+        """Begin the end: take nothing new, and finish what is under way within the grace period."""
+        if self._stopped is None:
+            self._stopped = asyncio.get_running_loop().time()
+        if self._preparing is not None:
+            self._preparing.cancel()
+        for server in self._servers[:1]:
             server.stop()
 
-    async def serve(self, ready: Callable[[], None]) -> None:
-        """Serve until stopped; raises FauxviderError when an application does not start."""
-        self._servers = [_Server(self._config(app), self._settings.grace_s) for app, _ in self._parts]
+    def hurry(self) -> None:
+        """Have the end wait for nothing any longer."""
+        self._hurried.set()
+        for server in self._servers:
+            server.hurry()
+
+    async def serve(
+        self,
+        ready: Callable[[], None],
+        *,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        settle: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Serve until stopped; raises FauxviderError when an application does not start.
+
+        The first application is served when `prepare` is done; the others are from before that until after
+        `settle`, which gets what the first one left of the grace period.
+        """
+        self._hurried = asyncio.Event()
+        self._servers = [StoppableServer(self._config(app), self._settings.grace_s) for app, _ in self._parts]
         try:
             async with asyncio.TaskGroup() as group:
-                for server, (_, sock) in zip(self._servers, self._parts, strict=True):
-                    group.create_task(_serve_one(server, sock))
-                for server in self._servers:
+                for server, (_, sock) in list(zip(self._servers, self._parts, strict=True))[1:]:
+                    group.create_task(serve_one(server, sock))
                     await server.is_ready.wait()
-                ready()
+                if await self._prepared(prepare):
+                    main = group.create_task(serve_one(self._servers[0], self._parts[0][1]))
+                    await self._servers[0].is_ready.wait()
+                    ready()
+                    await asyncio.wait([main])
+                    await self._settled(settle)
+                for server in self._servers[1:]:
+                    server.stop()
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
             self.close()
+
+    async def _prepared(self, prepare: Callable[[], Awaitable[None]] | None) -> bool:
+        """Do what comes before the first application; False when the end came first."""
+        if prepare is not None and self._stopped is None:
+            self._preparing = asyncio.ensure_future(prepare())
+            try:
+                await self._preparing
+            except asyncio.CancelledError:
+                if self._stopped is None:
+                    raise
+            finally:
+                self._preparing = None
+        return self._stopped is None
+
+    async def _settled(self, settle: Callable[[], Awaitable[None]] | None) -> None:
+        if settle is None or self._stopped is None:
+            return
+        left = self._stopped + self._settings.grace_s - asyncio.get_running_loop().time()
+        task = asyncio.ensure_future(settle())
+        await settled([task], grace_s=left, hurried=self._hurried)
+        if not task.cancel():
+            task.result()
 
     def _config(self, app: App) -> uvicorn.Config:
         settings = self._settings
@@ -224,15 +204,6 @@ class Site:
             date_header=settings.date_header,
             backlog=_BACKLOG,
         )
-
-
-async def _serve_one(server: _Server, sock: socket.socket) -> None:
-    try:
-        await server.serve(sockets=[sock])
-    except asyncio.CancelledError:
-        if server.started:
-            await server.shutdown(sockets=[sock])
-        raise
 
 
 def _url(sock: socket.socket) -> str:
@@ -272,16 +243,32 @@ def bind_both(  # noqa: PLR0917 - the addresses of two servers
     return Site(_bind_both(app, control_app, host, port, control_port), settings or RunSettings())
 
 
-async def serve_bound(site: Site, *, ready: Callable[[], None]) -> int:
-    """Serve what `bind_both` has bound until SIGINT or SIGTERM; give the signal's number."""
+async def serve_bound(
+    site: Site,
+    *,
+    ready: Callable[[], None],
+    prepare: Callable[[], Awaitable[None]] | None = None,
+    stopping: Callable[[], None] | None = None,
+    settle: Callable[[], Awaitable[None]] | None = None,
+) -> int:
+    """Serve what `bind_both` has bound until SIGINT or SIGTERM; give the signal's number.
+
+    A second signal waits for nothing. `prepare` and `settle` as in `Site.serve`; `stopping` is called with the
+    first signal.
+    """
     caught: list[int] = []
 
     def stop(number: int) -> None:
         caught.append(number)
+        if len(caught) > 1:
+            site.hurry()
+            return
+        if stopping is not None:
+            stopping()
         site.stop()
 
     with _signals(stop):
-        await site.serve(ready)
+        await site.serve(ready, prepare=prepare, settle=settle)
     return caught[0] if caught else 0
 
 
@@ -290,13 +277,17 @@ def _signals(stop: Callable[[int], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    loop = asyncio.get_running_loop()
+    loop, count = asyncio.get_running_loop(), 0
 
     def handle(number: int, _: object) -> None:
+        nonlocal count
+        count += 1
         loop.call_soon_threadsafe(stop, number)
+        if count > 1:  # a third one ends a process that is stuck
+            signal.signal(number, before[number])
 
     # signal.signal rather than the loop's own: it can be put back as it was, and exists on Windows.
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

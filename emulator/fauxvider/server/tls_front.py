@@ -138,6 +138,17 @@ class TlsFront:
             self._serving.result()
         self._proxy = await asyncio.start_server(self._serve, sock=self._proxy_sock, limit=_HEAD_LIMIT)
 
+    def drain(self) -> None:
+        """Take nothing new; what is under way goes on (`finished`)."""
+        if self._proxy is not None:
+            self._proxy.close()
+        self._site.stop()
+
+    async def finished(self) -> None:
+        """Return when no request is under way any longer, or the grace period is over."""
+        if self._serving is not None:
+            await asyncio.wait([self._serving])
+
     async def stop(self) -> None:
         """End every connection; what was written is removed, unless a folder was given."""
         if self._proxy is not None:
@@ -146,6 +157,7 @@ class TlsFront:
             task.cancel()
         if self._serving is not None:
             self._site.stop()
+            self._site.hurry()
             await self._serving
         self.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from fauxvider.engine.timeline import Life
 from fauxvider.gate import dump_json, parse_json
 from fauxvider.ports import SendOutcome
 from fauxvider.service.adversary import AttemptPlan, Message, attempt_plan, delivery_faults, spoil
-from fauxvider.service.durable import state_of
+from fauxvider.service.durable import interrupted, state_of
 from fauxvider.service.encoding import header_pairs
 from fauxvider.service.journal import address_shown
 from fauxvider.service.recorder import message_print
@@ -101,10 +102,15 @@ async def attempt(provider: Provider, job_id: str, delivery_id: str, moment: int
     if callbacks.fresh and number > 1:
         life = provider.life(record)
         delivery = replace(delivery, payload=_payload(provider, record, life, delivery.event, moment))
-    if provider.world.file is not None:
-        await provider.store.put_delivery(replace(delivery, sending=moment))
-        await provider.world.keep(state_of(provider.world))
-    made = await _post(provider, record, delivery, number, moment)
+    try:
+        if provider.world.file is not None:
+            await provider.store.put_delivery(replace(delivery, sending=moment))
+            await provider.world.keep(state_of(provider.world))
+        made = await _post(provider, record, delivery, number, moment)
+    except asyncio.CancelledError:
+        if provider.world.is_draining and provider.world.file is not None:
+            await interrupted(provider, delivery, moment)  # so that the next start repeats it
+        raise
     delivery = delivery.with_attempt(made)
     await provider.store.put_delivery(delivery)
     if number == 1 and provider.world.scripted is not None:

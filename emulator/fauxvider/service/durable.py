@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fauxvider.clock import make_clock
 from fauxvider.engine import callbacks as rules
-from fauxvider.engine.facts import ApiKey, Event, Record
+from fauxvider.engine.facts import ApiKey, Delivery, Event, Record
 from fauxvider.errors import FauxviderError, StoreError, UsageError
 from fauxvider.ports import SavedWorld
 from fauxvider.service.options import read_options
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fauxvider.service.emulator import Emulator
     from fauxvider.service.provider import Provider
 
-__all__ = ["made_of", "restored", "run_now", "state_of"]
+__all__ = ["interrupted", "made_of", "restored", "run_now", "state_of"]
 
 _BLOCK = 1000  # request numbers that are set aside at once: none is given twice, whatever the last one was
 
@@ -122,18 +122,18 @@ async def _resume_job(provider: Provider, record: Record) -> None:
     callbacks = provider.contract.callbacks
     for delivery in record.deliveries if callbacks is not None else ():
         if delivery.sending is not None:
-            _note_interrupted(provider, record, delivery.id, len(delivery.attempts) + 1, delivery.sending)
-            await provider.store.put_delivery(replace(delivery, sending=None))
+            await interrupted(provider, delivery, delivery.sending)
         due = rules.next_due(callbacks, delivery) if callbacks is not None else None
         if due is not None:
             provider.world.enter(due, Due("attempt", provider.name, record.job.id, delivery.id))
 
 
-def _note_interrupted(provider: Provider, record: Record, delivery: str, number: int, moment: int) -> None:
-    """Write down an attempt that the end of the process cut: it does not count, and is made again."""
+async def interrupted(provider: Provider, delivery: Delivery, moment: int) -> None:
+    """Write down an attempt that the end of a process cut: it does not count, and is made again."""
     provider.world.journal.add(
         moment,
         "attempt",
         ("provider", "job", "delivery", "number", "outcome"),
-        (provider.name, record.job.id, delivery, number, "interrupted"),
+        (provider.name, delivery.job_id, delivery.id, len(delivery.attempts) + 1, "interrupted"),
     )
+    await provider.store.put_delivery(replace(delivery, sending=None))

@@ -156,7 +156,7 @@ class Emulator:
             self.file.close()
 
     def _let_go(self, world: World) -> None:
-        if not world.closed:
+        if not world.closed or world.is_draining:
             for watch in self.watchers:
                 watch(world)
         world.close()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Due", "World", "WorldOptions"]
 
 MAX_REFUSED = 50  # refused requests that are kept to be explained
+_CUT_S = 2.0  # for what has been cancelled to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class World:
         self.answered = 0  # of them
         self.attempting = 0  # callbacks that are on their way to a receiver
         self.refused: deque[tuple[str, str, str, str, bytes]] = deque(maxlen=MAX_REFUSED)
-        self.closed = False
+        self.closed = False  # nothing begins by itself any more, and nobody is held
+        self.is_draining = False
         self.prints: Mapping[str, str] = {}  # of secrets that stand in for others (a replay)
         self._prints: dict[str, str] = {}
         self._provide = provide
@@ -101,6 +103,7 @@ class World:
         self._timer_due = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._state: Mapping[str, Any] = {}
+        self._quiet: asyncio.Event | None = None
 
     def print_of(self, secret: str) -> str:
         """Give the fingerprint that stands for a key or an idempotency key everywhere inside."""
@@ -248,6 +251,8 @@ class World:
                 await provider.attempt(due.job, due.delivery, moment)
         finally:
             self.attempting -= 1
+            if not self.attempting and self._quiet is not None:
+                self._quiet.set()
 
     async def wait(self, until: int, *, provider: str, job: str) -> int:
         """Wait for `until` or a change of the job; give the moment that came first.
@@ -295,13 +300,35 @@ class World:
             self.note_state(state)
             await self.file.flush()
 
+    def drain(self) -> None:
+        """Begin nothing more: held calls are answered as things stand, callbacks under way go on (`quiet`)."""
+        self.is_draining = True
+        self._stop()
+
+    async def quiet(self) -> None:
+        """Return when no callback is on its way."""
+        self._quiet = asyncio.Event()
+        if self.attempting:
+            await self._quiet.wait()
+
+    async def cut(self) -> None:
+        """End what is still under way, and wait until it has ended: callbacks are written down as interrupted."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CUT_S)
+
     def close(self) -> None:
         """Stop timers and deliveries; held calls are answered as things stand."""
+        self._stop()
+        for task in self._tasks:
+            task.cancel()
+
+    def _stop(self) -> None:
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
         for futures in self._waiting.values():
             for future in futures:
                 if not future.done():

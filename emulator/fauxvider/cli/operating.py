@@ -1,0 +1,33 @@
+"""The options of `fauxvider serve` for who runs it for others (docs/operations.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+__all__ = ["OPERATING_OPTIONS", "OperatingOptions"]
+
+OPERATING_OPTIONS = (
+    click.option(
+        "--grace",
+        default=5.0,
+        type=click.FloatRange(0, 3600),
+        show_default=True,
+        metavar="SECONDS",
+        help="After SIGTERM or Ctrl-C, give what is under way that long; a second signal ends at once.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingOptions:
+    """The options of this module by their names."""
+
+    grace: float
+
+    @classmethod
+    def taken(cls, given: dict[str, Any]) -> OperatingOptions:
+        """Take what is ours out of a command's options."""
+        return cls(**{name: given.pop(name) for name in ("grace",)})

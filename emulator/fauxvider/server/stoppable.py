@@ -1,0 +1,114 @@
+"""uvicorn's server, stopped by an event; what a stop waits for, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import uvicorn
+
+from fauxvider.errors import FauxviderError
+
+__all__ = ["StoppableServer", "serve_one", "settled"]
+
+_CANCEL_S = 1.0  # for a request that has been cancelled to end
+
+
+class StoppableServer(uvicorn.Server):
+    """uvicorn's server that is stopped by an event instead of a poll, and that leaves signals alone."""
+
+    def __init__(self, config: uvicorn.Config, grace_s: float) -> None:
+        super().__init__(config)
+        self.is_ready = asyncio.Event()
+        self._grace_s = grace_s
+        self._stopping = asyncio.Event()
+        self._hurried = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._stopping.set()
+
+    def hurry(self) -> None:
+        """Wait for no request any longer."""
+        self._hurried.set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            self.started = False
+        if not self.started:
+            raise FauxviderError("the application did not start; the log says why")
+        self.is_ready.set()
+
+    async def main_loop(self) -> None:
+        # A tick renews the Date header; uvicorn's own loop would hold up a stop for a tenth of a second.
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        await settled(state.tasks, grace_s=self._grace_s, hurried=self._hurried)
+        for connection in list(state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        # The connections learn of their end, and the applications behind them, in the loop's next turns.
+        for _ in range(5):
+            await asyncio.sleep(0)
+        with _quiet_cancellations():
+            for task in list(state.tasks):
+                task.cancel()
+            await settled(state.tasks, grace_s=min(self._grace_s, _CANCEL_S), hurried=self._hurried)
+        await self.lifespan.shutdown()
+
+
+async def settled(tasks: Iterable[asyncio.Task[Any]], *, grace_s: float, hurried: asyncio.Event) -> None:
+    """Wait until the tasks are done, the time is over, or `hurried` is set."""
+    left = {task for task in tasks if not task.done()}
+    if not left:
+        return
+    hurry = asyncio.ensure_future(hurried.wait())
+    until = asyncio.get_running_loop().time() + grace_s
+    while left and not hurry.done() and (span := until - asyncio.get_running_loop().time()) > 0:
+        done, _ = await asyncio.wait({*left, hurry}, timeout=span, return_when=asyncio.FIRST_COMPLETED)
+        left -= done
+    hurry.cancel()
+
+
+@contextlib.contextmanager
+def _quiet_cancellations() -> Iterator[None]:
+    """Keep uvicorn from reporting, with a traceback, each request that a stop has cut."""
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(is_news)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_news)
+
+
+async def serve_one(server: StoppableServer, sock: socket.socket) -> None:
+    """Serve until stopped; what is cancelled stops as well."""
+    try:
+        await server.serve(sockets=[sock])
+    except asyncio.CancelledError:
+        if server.started:
+            await server.shutdown(sockets=[sock])
+        raise
