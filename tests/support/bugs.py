@@ -283,7 +283,7 @@ BUGS: tuple[Bug, ...] = (
         "kept-damaged-picture",
         "incidents.md C12",
         "runflow",
-        rules=(_on("request", {"garble": "encoding"}, does="file"),),
+        rules=(_on("request", {"garble": "json"}, does="file"),),
     ),
     Bug(KeepsBlack, "kept-black-picture", "incidents.md C12", rules=(_on("output", {"black": True}),)),
     Bug(

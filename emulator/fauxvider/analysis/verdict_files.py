@@ -12,7 +12,8 @@ from fauxvider.analysis.verdict_rule import MINUTE, Case, Rule, asked_text, case
 __all__ = ["FILES"]
 
 _DAMAGES = frozenset({"truncate", "short", "corrupt"})
-_GARBLED = frozenset({"garble json", "garble encoding"})
+_CUT = frozenset({"garble json"})
+_GARBLED = _CUT | {"garble encoding"}
 _SPOILED = _DAMAGES | {"black", "resize", "reset"}
 
 
@@ -81,9 +82,14 @@ def _saved_nothing(history: History) -> Iterator[Case]:
 
 
 def _kept(history: History, faults: frozenset[str], spoiled: frozenset[str] = frozenset()) -> Iterator[Case]:
-    """Find jobs that are reported as done although every download was bad: by the job's faults, or a request's."""
+    """Find jobs that are reported as done although every download was bad: by the job's faults, or a request's.
+
+    Nobody is blamed where bytes were put into a file on the way: decoders make something of most such files.
+    """
     for job in history.jobs.values():
         for note, downloads in _claims(job, "saved", "processed"):
+            if any("garble encoding" in one.faults for one in downloads):
+                continue
             found = [(one, sorted(job.faults & faults) + sorted(one.faults & spoiled)) for one in downloads]
             if found and all(names for _, names in found):
                 bad = [(one.at, f"{asked_text(one)}, {', '.join(names)}") for one, names in found]
@@ -99,7 +105,7 @@ _SAYS = {
 
 
 def _kept_damaged(history: History) -> Iterator[Case]:
-    yield from _kept(history, _DAMAGES, _GARBLED)
+    yield from _kept(history, _DAMAGES, _CUT)
 
 
 def _kept_black(history: History) -> Iterator[Case]:

@@ -83,10 +83,12 @@ KEPT: Cases = {
         ("a whole one", done().note(6, "saved"), 10),
         ("thrown away", submitted().fault(0, "short").end(4).poll(5, "succeeded").file(5).note(6, "failed"), 10),
         ("fetched again", told().file(5, fault="garble json").file(7).note(8, "saved"), 10),
+        ("strange bytes in it: it may open", told().file(5, fault="garble encoding").note(6, "saved"), 10),
     ],
     "kept-black-picture": [
         ("thrown away", _got("black").note(6, "failed"), 10),
         ("a good one", done().note(6, "saved"), 10),
+        ("not black any more: bytes were put into it", _got("black", fault="garble encoding").note(6, "saved"), 10),
     ],
     "kept-other-size": [("thrown away", _got("resize").note(6, "failed"), 10)],
     "believed-content-type": [
