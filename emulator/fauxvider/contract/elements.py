@@ -145,6 +145,8 @@ class Deadline:
     default: int | None
     covers: Literal["queued", "running", "all"]
     failure: str = ""
+    header: str = ""  # lower case: holds the limit instead of the body
+    unit: int = 1  # ms
 
 
 @dataclass(frozen=True, slots=True)

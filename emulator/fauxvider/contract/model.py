@@ -59,6 +59,7 @@ __all__ = [
     "Issue",
     "Limit",
     "LiveFailure",
+    "Milestone",
     "Model",
     "Operation",
     "Origin",
@@ -96,14 +97,19 @@ class Model:
     cost: Cost
     timing: Mapping[str, Span]  # by state word
     picture: Picture
+    also: tuple[tuple[str, ...], ...] = ()  # further keys
     quoted_by: tuple[str, ...] | None = None  # the parameters that alone decide size and price, if they do
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long an answer is held. `query` "" means: until the job ends."""
+    """How long an answer is held. Without `query` and `header` it is until the job ends."""
 
     query: str = ""
+    header: str = ""  # lower case
+    directive: str = ""  # of several in that header: the one that asks for a hold
+    bare: int | None = None  # the span of a directive without a number
+    unit: int = 1  # ms
     default: int = 0
     low: int = 0
     high: int = 0
@@ -180,7 +186,7 @@ class Operation:
 @dataclass(frozen=True, slots=True)
 class Signature:
     secret: str
-    key: Literal["raw", "base64_after_prefix"]
+    key: Literal["raw", "base64_after_prefix", "hex"]
     text: Template
     algorithm: str
     encoding: Literal["hex", "base64"]
@@ -191,11 +197,21 @@ class Retry:
     delays: tuple[int, ...]
     origin: Literal["end", "start"]
     on: frozenset[str]
+    ends_only: bool = False  # what is told before the end of a job is told once
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """What is told of before the end: a state is entered, pictures are there, or the run has come some way."""
+
+    event: str
+    when: Literal["running", "queued", "output", "share"]
+    times: Template | None = None  # share: how many in a run, at equal distances; the last one is its end
 
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    address: tuple[str, ...]
+    address: tuple[str, ...]  # pointer into the body; () where the address stands in the query
     events: Mapping[str, str]  # canonical -> event word
     body: Template
     headers: tuple[tuple[str, Template], ...]
@@ -208,6 +224,12 @@ class Callbacks:
     retry: Retry
     fresh: bool  # payload and signature made again for a retry
     words: Mapping[str, str]
+    query: str = ""  # the parameter that holds the address
+    progress: tuple[Milestone, ...] = ()
+    filter: tuple[str, ...] = ()  # body pointer: a list of the events that are wanted
+    unasked: frozenset[str] | None = None  # the events that come without such a list; None: all
+    throttle: int = 0  # ms between two of one event
+    throttled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +285,7 @@ class SecretRules:
     id: str
     value: tuple[str | tuple[str, str], ...]  # tokens as in IdKind
     first_is_current: bool
+    present: bool = False  # every new world has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +315,7 @@ class Contract:
     live: Mapping[LiveFailure, str]  # how a real run ended -> failure
     deadlines: tuple[Deadline, ...]
     visible_after: int
+    removal: int | None  # how long after the end a job's data goes, in ms
     errors: Mapping[str, ErrorFace]
     issue_texts: Mapping[str, Template]
     issue_types: Mapping[str, str]

@@ -22,7 +22,7 @@ _ASSET = "id key name media_type size width height created confirmed url upload_
 # root -> its members; None: anything may follow
 _ROOTS: dict[str, str | None] = {
     "job": "id number status state accepted started ended queued_ms run_ms total_ms cost seed retries progress steps "
-    "failure result model origin_state",
+    "failure result model origin_state removed",
     "body": None,
     "input": None,
     "param": None,
@@ -46,7 +46,7 @@ _ROOTS: dict[str, str | None] = {
     "timestamp": "",
     "asset": _ASSET,
     "upload": "name media_type size",
-    "secret": "id value prefix current label disabled created updated last_used",
+    "secret": "id value prefix public current label disabled created updated last_used",
     "secrets": None,
     "page": "items first next previous",
     "counts": f"{_CANONICAL} retried total removed",
@@ -64,7 +64,7 @@ class Names:
 
     def __init__(
         self, *, ids: Collection[str], failure_values: Collection[str], error_values: Collection[str],
-        paths: Collection[str], elements: Collection[str] = (),
+        paths: Collection[str], origins: Collection[str], elements: Collection[str] = (),
     ) -> None:  # fmt: skip
         """`elements`: what `$as` calls the elements of lists."""
         roots = {root: None if members is None else tuple(members.split()) for root, members in _ROOTS.items()}
@@ -72,6 +72,7 @@ class Names:
             **dict.fromkeys(elements),
             **roots,
             "mint": tuple(ids),
+            "origin": tuple(origins),
             "error": ("status", "cause", *error_values),
             "path": tuple(paths),
         }

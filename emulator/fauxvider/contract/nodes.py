@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 Tokens = tuple[str | tuple[str, str], ...]
 
 _TOKEN = re.compile(r"\{([^{}]*)\}")
-_COUNTED = ("alnum", "upper", "hex", "digits")
+_COUNTED = ("alnum", "upper", "hex", "digits", "base64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +210,8 @@ def _token(text: str) -> tuple[str, str]:
         return name, argument
     if name == "pick" and argument:
         return name, argument
-    raise ValueError(f"there is no token {{{text}}}: write uuid4, uuid7, alnum:N, upper:N, hex:N, digits:N or pick:a|b")
+    counted = ", ".join(f"{one}:N" for one in _COUNTED)
+    raise ValueError(f"there is no token {{{text}}}: write uuid4, uuid7, {counted} or pick:a|b")
 
 
 def _is_constant(value: Any) -> bool:

@@ -174,6 +174,7 @@ def _contract(root: Node, file: ContractFile, choice: Mapping[str, str], views: 
         live=life.live,
         deadlines=life.deadlines,
         visible_after=life.visible_after,
+        removal=life.removal,
         errors={**faces, **answer_faces(root, faces)},
         issue_texts=issue_texts_of(root),
         issue_types=issue_types_of(root),
@@ -207,6 +208,7 @@ def _names(tree: Map) -> Names:
         failure_values=dict.fromkeys(key for one in failures for key in one.get("values", {})),
         error_values=dict.fromkeys(key for one in errors for key in one.get("values", {})),
         paths=dict.fromkeys(name for one in tree["operations"].values() for name in path_names(one["request"])),
+        origins=tree["origins"],
         elements=values_of(tree, "$as"),
     )
 

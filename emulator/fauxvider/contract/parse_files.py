@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from fauxvider.contract.model import (
@@ -13,6 +13,7 @@ from fauxvider.contract.model import (
     Idempotency,
     IdKind,
     Limit,
+    Milestone,
     Origin,
     Retry,
     SecretRules,
@@ -37,10 +38,14 @@ def callbacks_of(root: Node, ids: Mapping[str, IdKind]) -> Callbacks | None:
     node = root.at("callbacks")
     if node.value is None:
         return None
-    words = node.at("words")
+    words, throttle = node.at("words"), node.at("throttle")
+    in_query = isinstance(node.at("address").value, Mapping)
+    events = {one.name: str(one.value) for one in node.at("events").entries()}
+    progress = tuple(_milestone(one, events) for one in node.at("progress").entries())
+    known = list(dict.fromkeys([*(one.event for one in progress), *events.values()]))
     return Callbacks(
-        address=node.steps("address"),
-        events={one.name: str(one.value) for one in node.at("events").entries()},
+        address=() if in_query else node.steps("address"),
+        events=events,
         body=node.at("body").template(),
         headers=node.headers(),
         delivery_id=node.chosen("delivery_id", ids, "id"),
@@ -52,7 +57,29 @@ def callbacks_of(root: Node, ids: Mapping[str, IdKind]) -> Callbacks | None:
         retry=_retry(node.at("retry")),
         fresh=node.text("resend", "same") == "fresh",
         words={word: words.text(word, word) for word in _WORDS},
+        query=node.at("address").text("query") if in_query else "",
+        progress=progress,
+        filter=node.at("filter").steps("field"),
+        unasked=_events(node.at("filter"), "default", known) if node.at("filter").has("default") else None,
+        throttle=throttle.span("every"),
+        throttled=_events(throttle, "events", [one.event for one in progress]),
     )
+
+
+def _milestone(node: Node, ends: Mapping[str, str]) -> Milestone:
+    if node.name in ends.values():
+        raise node.wrong(f"{node.name!r} is the event of an end already", of_key=True)
+    when = node.text("when")
+    if (when == "share") != node.has("times"):
+        raise node.wrong("`times` belongs to `when: share`, and only there")
+    return Milestone(node.name, cast("Any", when), node.template_at("times"))
+
+
+def _events(node: Node, key: str, known: Sequence[str]) -> frozenset[str]:
+    for one in node.at(key).elements():
+        if one.value not in known:
+            raise one.wrong(f"there is no such event {one.value!r}", allowed=known)
+    return frozenset(node.names_list(key, known))
 
 
 def urls_of(root: Node, origins: Mapping[str, Origin], faces: Mapping[str, ErrorFace]) -> dict[str, Url]:
@@ -103,6 +130,7 @@ def secrets_of(root: Node, ids: Mapping[str, IdKind]) -> SecretRules | None:
         id=node.chosen("id", ids, "id"),
         value=node.at("value").tokens(),
         first_is_current=node.flag("first_is_current", default=True),
+        present=node.flag("present"),
     )
 
 
@@ -130,6 +158,7 @@ def _retry(node: Node) -> Retry:
         delays=tuple(one.as_span() for one in node.at("delays").elements()),
         origin=cast("Any", node.text("from", "end")),
         on=frozenset(node.names_list("on", ("5xx", "network", "timeout"))),
+        ends_only=node.text("of", "all") == "ends",
     )
 
 

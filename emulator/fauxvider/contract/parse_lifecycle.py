@@ -28,6 +28,7 @@ __all__ = [
     "Lifecycle", "account_of", "auth_of", "ids_of", "lifecycle_of", "origins_of", "span_law",
 ]  # fmt: skip
 
+_UNITS = {"ms": 1, "s": 1000}
 _ENDS = ("succeeded", "failed", "cancelled", "timed_out", "moderated", "expired")
 # An end that has no word of its own is shown as another one.
 _SHOWN_AS = {"timed_out": "failed", "moderated": "failed", "expired": "failed", "cancelled": ""}
@@ -43,6 +44,7 @@ class Lifecycle:
     live: Mapping[LiveFailure, str]
     deadlines: tuple[Deadline, ...]
     visible_after: int
+    removal: int | None
 
 
 def origins_of(root: Node) -> dict[str, Origin]:
@@ -90,6 +92,7 @@ def lifecycle_of(root: Node) -> Lifecycle:
         live=_live(node.at("live"), failures, default),
         deadlines=tuple(_deadline(one, failures) for one in node.at("deadlines").entries()),
         visible_after=node.span("visible_after"),
+        removal=node.at("removal").span_or_none("after"),
     )
 
 
@@ -187,6 +190,8 @@ def _deadline(node: Node, failures: Mapping[str, Failure]) -> Deadline:
     return Deadline(
         name=node.name,
         pointer=node.steps("field"),
+        header=node.text("header").lower(),
+        unit=_UNITS[node.text("unit", "ms")],
         default=node.span_or_none("default"),
         covers=cast("Any", node.text("covers")),
         failure=node.chosen("failure", failures, "failure"),

@@ -26,9 +26,10 @@ def models_of(root: Node, states: Mapping[str, State]) -> dict[str, Model]:
     seen: dict[tuple[str, ...], str] = {}
     for node in root.at("models").entries():
         model = _model(node, states)
-        if model.key in seen:
-            raise node.wrong(f"the models {seen[model.key]!r} and {model.name!r} have the same key", of_key=True)
-        seen[model.key] = model.name
+        for key in (model.key, *model.also):
+            if key in seen:
+                raise node.wrong(f"the models {seen[key]!r} and {model.name!r} have the same key", of_key=True)
+            seen[key] = model.name
         models[model.name] = model
     return models
 
@@ -54,6 +55,7 @@ def _model(node: Node, states: Mapping[str, State]) -> Model:
     return Model(
         name=node.name,
         key=node.names_list("key", (node.name,)),
+        also=tuple(tuple(map(str, one.value)) for one in node.at("also").elements()),
         active=node.text("status", "active") == "active",
         facts=node.at("facts").value or {},
         input=plain if isinstance(plain, dict) else {},

@@ -232,7 +232,7 @@ class _Reader:
             names = [""] if schema.value is not None else []
             return LazyValidators(names, lambda _: combined(schema.value, {}, at=(), must_stand=False))
         models = self.known.models
-        names = [name for name, model in models.items() if len(model.key) == key_length]
+        names = [name for name, model in models.items() if key_length in {len(key) for key in (model.key, *model.also)}]
         if models and not names:
             raise self.node.at("model").wrong(f"no model has a key of {key_length} parts")
         return LazyValidators(names, self._maker(schema.value))
@@ -247,11 +247,16 @@ def _waits(node: Node) -> Waits | None:
         return None
     if not isinstance(node.value, Mapping):
         return Waits()
-    low, high = node.span("min"), node.span("max", 300_000 if node.has("query") else 0)
+    is_asked = node.has("query") or node.has("header")
+    low, high = node.span("min"), node.span("max", 300_000 if is_asked else 0)
     if low > high:
         raise node.at("min").wrong("the shortest hold is longer than the longest")
     return Waits(
         query=node.text("query"),
+        header=node.text("header").lower(),
+        directive=node.text("directive"),
+        bare=node.span_or_none("bare"),
+        unit=1000 if node.text("unit") == "s" else 1,
         default=node.span("default"),
         low=low,
         high=high,

@@ -20,15 +20,19 @@ _TABLES: tuple[Path, ...] = (
     ("operations",),
     ("urls",),
     ("limits",),
+    ("callbacks", "progress"),
 )
 _LISTS: tuple[Path, ...] = (("lifecycle", "phases"), ("unserved",))
 _NODES: tuple[Path, ...] = (
     ("auth",),
     ("account",),
     ("lifecycle", "live"),
+    ("lifecycle", "removal"),
     ("callbacks",),
     ("callbacks", "signature"),
     ("callbacks", "retry"),
+    ("callbacks", "throttle"),
+    ("callbacks", "filter"),
     ("assets",),
     ("secrets",),
     ("idempotency",),

@@ -7,6 +7,7 @@ requests give the same bytes on every node and after every restart.
 from __future__ import annotations
 
 import hmac
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from struct import Struct
@@ -73,6 +74,11 @@ def _hex(argument: str) -> tuple[int, _Maker]:
     return used, lambda digest, at, _moment: digest[at : at + used].hex()[:length]
 
 
+def _base64(argument: str) -> tuple[int, _Maker]:
+    used = _count(argument)
+    return used, lambda digest, at, _moment: b64encode(digest[at : at + used]).decode()
+
+
 def _pick(argument: str) -> tuple[int, _Maker]:
     choices = argument.split("|")
     return 4, lambda digest, at, _moment: choices[int.from_bytes(digest[at : at + 4]) % len(choices)]
@@ -92,6 +98,7 @@ TOKENS: dict[str, Callable[[str], tuple[int, _Maker]]] = {
     "upper": _pairs([(a + b).upper() for a in _LOWER for b in _LOWER]),
     "hex": _hex,
     "digits": _pairs(_HUNDRED),
+    "base64": _base64,
     "pick": _pick,
 }
 

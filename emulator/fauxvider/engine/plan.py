@@ -43,7 +43,7 @@ def draw_plan(
     seed = whole(wanted)
     if seed is None or seed < 0:
         seed = next(draws) % _MAX_SEED
-    deadlines = same(tuple([_deadline(deadline, body) for deadline in contract.deadlines]))
+    deadlines = same(tuple([_deadline(deadline, body, scope) for deadline in contract.deadlines]))
     return Plan(phases, seed, deadlines, failure, detail)
 
 
@@ -93,9 +93,17 @@ def _spread(middle: int, spread: int, draw: int) -> int:
     return max(0, middle - half + draw % (2 * half + 1))
 
 
-def _deadline(deadline: Deadline, body: Any) -> int | None:
+def _deadline(deadline: Deadline, body: Any, scope: Scope) -> int | None:
+    if deadline.header:
+        return _in_header(deadline, scope["header"].get(deadline.header, ""))
     asked = whole(at_pointer(body, deadline.pointer)) if deadline.pointer else None
     return asked if asked is not None and 0 <= asked <= _MAX_SPAN else deadline.default
+
+
+def _in_header(deadline: Deadline, text: str) -> int | None:
+    is_number = text.isascii() and text.replace(".", "", 1).isdigit() and len(text) < 16
+    asked = int(Decimal(text) * deadline.unit) if is_number else -1
+    return asked if 0 <= asked <= _MAX_SPAN else deadline.default
 
 
 def whole(value: Any) -> int | None:

@@ -8,22 +8,28 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from fauxvider.contract.formats import text_of
 from fauxvider.contract.model import Scope, Signature
 from fauxvider.errors import UsageError
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 __all__ = [
     "ALGORITHMS",
     "ENCODINGS",
     "KEYS",
+    "PUBLIC_KEYS",
     "Verdict",
     "amz_date",
     "amz_moment",
     "host_header",
     "presign",
+    "public_key",
+    "require",
     "sign",
     "verify",
 ]
@@ -212,6 +218,23 @@ def sign(signature: Signature, secret: str, scope: Scope) -> str:
     return ENCODINGS[signature.encoding](mac)
 
 
+def public_key(signature: Signature, secret: str) -> str | None:
+    """Give the public key to a secret as a JWK's `x` has it (base64url); None where the secret is shared.
+
+    Raises UsageError as `sign` does.
+    """
+    make = PUBLIC_KEYS.get(signature.algorithm)
+    if make is None:
+        return None
+    return base64.urlsafe_b64encode(make(KEYS[signature.key](secret))).decode().rstrip("=")
+
+
+def require(signature: Signature | None) -> None:
+    """Raise UsageError, in one line, if a library that the algorithm needs is not installed."""
+    if signature is not None and signature.algorithm == "ed25519":
+        _ed25519_keys()
+
+
 def _raw(secret: str) -> bytes:
     return secret.encode("utf-8", "surrogatepass")
 
@@ -222,6 +245,37 @@ def _base64_after_prefix(secret: str) -> bytes:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
         raise UsageError("the signing secret is not base64 after its prefix") from None
+
+
+def _hex_key(secret: str) -> bytes:
+    try:
+        return bytes.fromhex(secret)
+    except ValueError:
+        raise UsageError("the signing secret is not hexadecimal") from None
+
+
+def _ed25519_keys() -> type[Ed25519PrivateKey]:
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    except ImportError:
+        raise UsageError("Ed25519 signatures need the library cryptography: pip install 'fauxvider[ed25519]'") from None
+    return Ed25519PrivateKey
+
+
+@lru_cache(maxsize=64)
+def _pair_of_keys(key: bytes) -> Ed25519PrivateKey:
+    try:
+        return _ed25519_keys().from_private_bytes(key)
+    except ValueError:
+        raise UsageError(f"an Ed25519 key has 32 bytes, not {len(key)}") from None
+
+
+def _ed25519(key: bytes, message: bytes) -> bytes:
+    return _pair_of_keys(key).sign(message)
+
+
+def _ed25519_public(key: bytes) -> bytes:
+    return _pair_of_keys(key).public_key().public_bytes_raw()
 
 
 def _hmac_sha256(key: bytes, message: bytes) -> bytes:
@@ -236,6 +290,7 @@ def _base64(mac: bytes) -> str:
     return base64.b64encode(mac).decode()
 
 
-KEYS: dict[str, Callable[[str], bytes]] = {"raw": _raw, "base64_after_prefix": _base64_after_prefix}
-ALGORITHMS: dict[str, Callable[[bytes, bytes], bytes]] = {"hmac_sha256": _hmac_sha256}
+KEYS: dict[str, Callable[[str], bytes]] = {"raw": _raw, "base64_after_prefix": _base64_after_prefix, "hex": _hex_key}
+ALGORITHMS: dict[str, Callable[[bytes, bytes], bytes]] = {"hmac_sha256": _hmac_sha256, "ed25519": _ed25519}
+PUBLIC_KEYS: dict[str, Callable[[bytes], bytes]] = {"ed25519": _ed25519_public}
 ENCODINGS: dict[str, Callable[[bytes], str]] = {"hex": _hex, "base64": _base64}

@@ -74,6 +74,7 @@ class Snapshot:
     progress: float
     origin_state: str
     failure_name: str
+    removed: bool = False  # its data is gone, the record is not
     failure: Mapping[str, Any] = field(default_factory=dict)
     result: Any = None
 
@@ -265,6 +266,7 @@ def snapshot_at(contract: Contract, life: Life, job: Job, moment: int) -> Snapsh
         progress=progress,
         origin_state=life.before_end,
         failure_name=life.failure if is_over else "",
+        removed=is_over and contract.removal is not None and moment >= life.ended + contract.removal,
     )
 
 

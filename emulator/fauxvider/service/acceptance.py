@@ -14,6 +14,7 @@ from fauxvider.engine.facts import Event, Job, Plan, Record, Shape
 from fauxvider.engine.outputs import sniff
 from fauxvider.engine.plan import at_pointer, draw_plan
 from fauxvider.errors import FauxviderError
+from fauxvider.gate import parse_query
 from fauxvider.service import outputs, pictures
 from fauxvider.service.journal import address_shown, holds_key
 from fauxvider.service.scopes import RequestScope
@@ -231,6 +232,8 @@ def _address(provider: Provider, call: Call) -> str | None:
     callbacks = provider.contract.callbacks
     if callbacks is None:
         return None
+    if callbacks.query:
+        return parse_query(call.request.query).get(callbacks.query) or None
     address = at_pointer(call.body, callbacks.address)
     return address if isinstance(address, str) and address else None
 

@@ -190,6 +190,14 @@ async def spoil(provider: Provider, message: Message, plan: AttemptPlan, scope: 
         message.signature = "wrong" if message.signature in ("good", "old") else message.signature
 
 
+def _unknown_secret(provider: Provider) -> str:
+    """Give a secret that nobody knows, in the form that the contract's keys have."""
+    rules, callbacks = provider.contract.secrets, provider.contract.callbacks
+    if rules is None or callbacks is None or callbacks.signature is None or callbacks.signature.key == "raw":
+        return provider.mint.text("unknown-secret", 32)
+    return provider.mint.pattern("unknown-secret", rules.value, moment=0)
+
+
 async def _resign(provider: Provider, message: Message, how: str, scope: dict[str, Any]) -> None:
     callbacks = provider.contract.callbacks
     if callbacks is None or callbacks.signature is None or scope["signature"] is None:
@@ -197,7 +205,7 @@ async def _resign(provider: Provider, message: Message, how: str, scope: dict[st
     signed = str(scope["signature"])
     secret, spoiled, kind = message.secret.value if message.secret else "", dict(scope), "wrong"
     if how == "wrong":
-        secret = provider.mint.text("unknown-secret", 32)
+        secret = _unknown_secret(provider)
     elif how == "stale":
         spoiled["payload"], kind = "{}", "stale"
     elif how == "missing":
@@ -207,7 +215,7 @@ async def _resign(provider: Provider, message: Message, how: str, scope: dict[st
         if known:
             secret, kind = max(known, key=lambda other: other.updated).value, "old"
         else:
-            secret = provider.mint.text("unknown-secret", 32)
+            secret = _unknown_secret(provider)
     new = None if how == "missing" else signing.sign(callbacks.signature, secret, spoiled)
     message.headers = [
         (name, value.replace(signed, new) if new else value)

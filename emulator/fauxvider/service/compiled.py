@@ -19,7 +19,7 @@ _MAX_QUOTES = 4096
 _FORM = 65_536  # what a multipart form may add around its file
 
 _OF_THE_JOB = frozenset(
-    {"job", "body", "input", "param", "model", "mint", "output", "outputs", "path", "item", "states"}
+    {"job", "body", "input", "param", "model", "mint", "output", "outputs", "path", "item", "states", "origin"}
 )
 
 
@@ -33,7 +33,9 @@ class Compiled:
         }
         self.files = FileRoutes(contract)
         self.urls: Mapping[str, Url] = {url.serves: url for url in reversed(list(contract.urls.values()))}
-        self.models: Mapping[tuple[str, ...], Model] = {model.key: model for model in contract.models.values()}
+        self.models: Mapping[tuple[str, ...], Model] = {
+            key: model for model in contract.models.values() for key in (model.key, *model.also)
+        }
         self.first_keys = {model.key[0] for model in contract.models.values() if model.key}
         self.model_scopes: Mapping[str, Mapping[str, Any]] = {
             name: model_scope(model) for name, model in contract.models.items()
@@ -78,4 +80,5 @@ class Compiled:
         is_signed_anew = url is not None and url.origin_moment == "issue" and bool(roots & {"output", "outputs"})
         asked = {name.partition(".")[2] for name in names if name.startswith("mint.")}
         is_fresh = any(contract.ids[name].scope == "request" for name in asked)
-        return roots <= _OF_THE_JOB and not is_signed_anew and not is_fresh
+        is_emptied = contract.removal is not None and "job.removed" in names
+        return not is_emptied and roots <= _OF_THE_JOB and not is_signed_anew and not is_fresh

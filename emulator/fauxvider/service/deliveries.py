@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fauxvider.contract.model import Callbacks
+from fauxvider.contract.model import Callbacks, Milestone
 from fauxvider.engine import callbacks as rules
 from fauxvider.engine import signing
 from fauxvider.engine.facts import Attempt, Delivery, Record, Secret
-from fauxvider.engine.timeline import Life
+from fauxvider.engine.plan import at_pointer, whole
+from fauxvider.engine.timeline import Life, snapshot_at
 from fauxvider.gate import dump_json, parse_json
 from fauxvider.ports import SendOutcome
 from fauxvider.service.adversary import AttemptPlan, Message, attempt_plan, delivery_faults, spoil
@@ -18,31 +19,75 @@ from fauxvider.service.durable import interrupted, state_of
 from fauxvider.service.encoding import header_pairs
 from fauxvider.service.journal import address_shown
 from fauxvider.service.recorder import message_print
+from fauxvider.service.secrets import current_secret
 from fauxvider.service.world import Due
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Provider
 
-__all__ = ["again", "attempt", "begin", "begin_automatic", "current_secret", "delivery_scopes"]
+__all__ = ["again", "attempt", "begin", "begin_automatic", "begin_progress", "delivery_scopes", "plan_progress"]
+
+_MAX_TIMES = 1000  # callbacks of one kind in a run
 
 
 async def begin_automatic(provider: Provider, record: Record, life: Life, moment: int) -> None:
     """Make the delivery that the end of a job brings, if it brings one."""
     callbacks = provider.contract.callbacks
-    if callbacks is None or record.job.address is None or life.end.canonical not in callbacks.events:
+    event = callbacks.events.get(life.end.canonical) if callbacks is not None else None
+    if callbacks is None or event is None or record.job.address is None or not _is_wanted(callbacks, record, event):
         return
     await begin(provider, record, moment=moment, automatic=True)
 
 
-async def begin(provider: Provider, record: Record, *, moment: int, automatic: bool) -> Delivery:
-    """Make a delivery of the job's present state and put its first attempt on the agenda."""
+def _is_wanted(callbacks: Callbacks, record: Record, event: str) -> bool:
+    """Tell whether the client asked for an event; it gets all of them unless it lists some."""
+    if not callbacks.filter:
+        return True
+    listed = at_pointer(parse_json(record.job.body), callbacks.filter)
+    if isinstance(listed, list):
+        return event in listed
+    return callbacks.unasked is None or event in callbacks.unasked
+
+
+def plan_progress(provider: Provider, record: Record, life: Life) -> None:
+    """Put on the agenda what callbacks tell before the end of a job, as its life now looks."""
+    callbacks = provider.contract.callbacks
+    if callbacks is None or not callbacks.progress:
+        return
+    told = {(one.created, one.event) for one in record.deliveries}
+    for moment, event in _progress(provider, callbacks, record, life):
+        if moment >= life.began and (moment, event) not in told:
+            provider.world.enter(moment, Due("progress", provider.name, record.job.id, event))
+
+
+def _progress(provider: Provider, callbacks: Callbacks, record: Record, life: Life) -> list[tuple[int, str]]:
+    def times(one: Milestone) -> int:
+        scope = provider.job_scope(record, moment=life.began, site=record.job.site, life=life)
+        asked = whole(one.times(scope)) if one.times is not None else None
+        return max(0, min(asked or 0, _MAX_TIMES))
+
+    return rules.milestones(callbacks, life, times)
+
+
+async def begin_progress(provider: Provider, job_id: str, event: str, moment: int) -> None:
+    """Tell of a job that is under way, if what was to be told of has come about."""
+    callbacks, record = _callbacks(provider), await provider.store.record(job_id)
+    if record is None or any((one.created, one.event) == (moment, event) for one in record.deliveries):
+        return
+    life = provider.life(record)
+    if (moment, event) in _progress(provider, callbacks, record, life) and _is_wanted(callbacks, record, event):
+        await begin(provider, record, moment=moment, automatic=True, event=event)
+
+
+async def begin(provider: Provider, record: Record, *, moment: int, automatic: bool, event: str = "") -> Delivery:
+    """Make a delivery of the job's present state (or of an `event` on the way there); enter its first attempt."""
     callbacks, job = _callbacks(provider), record.job
     life = provider.life(record)
     number = await provider.store.next_number("delivery")
     kind = provider.contract.ids[callbacks.delivery_id]
     delivery_id = provider.mint.value(kind, number, moment=moment)
     secret = await current_secret(provider)
-    event = callbacks.events.get(life.end.canonical, life.end.canonical)
+    event = event or callbacks.events.get(life.end.canonical, life.end.canonical)
     delivery = Delivery(
         id=delivery_id,
         job_id=job.id,
@@ -78,13 +123,16 @@ def _callbacks(provider: Provider) -> Callbacks:
 
 
 def _payload(provider: Provider, record: Record, life: Life, event: str, moment: int) -> bytes:
-    scope = provider.job_scope(record, moment=max(moment, life.ended), site=record.job.site, life=life)
+    callbacks, is_early = _callbacks(provider), rules.is_progress(_callbacks(provider), event)
+    shown_at = moment if is_early else max(moment, life.ended)
+    scope = provider.job_scope(record, moment=shown_at, site=record.job.site, life=life)
+    if is_early and shown_at >= life.ended:
+        # The pictures are there, and the job has not been said to be over.
+        snap = snapshot_at(provider.contract, life, record.job, life.ended - 1)
+        snap.result, snap.progress = scope["job"].result, 1.0
+        scope["job"] = snap
     scope["delivery"] = {"event": event, "address": record.job.address, "created": moment}
-    return dump_json(_callbacks(provider).body(scope))
-
-
-async def current_secret(provider: Provider) -> Secret | None:
-    return next((secret for secret in await provider.store.secrets() if secret.current and not secret.disabled), None)
+    return dump_json(callbacks.body(scope))
 
 
 async def attempt(provider: Provider, job_id: str, delivery_id: str, moment: int) -> None:
@@ -101,7 +149,9 @@ async def attempt(provider: Provider, job_id: str, delivery_id: str, moment: int
     number = len(delivery.attempts) + 1
     if callbacks.fresh and number > 1:
         life = provider.life(record)
-        delivery = replace(delivery, payload=_payload(provider, record, life, delivery.event, moment))
+        is_early = rules.is_progress(callbacks, delivery.event)
+        shown_at = delivery.created if is_early else moment
+        delivery = replace(delivery, payload=_payload(provider, record, life, delivery.event, shown_at))
     try:
         if provider.world.file is not None:
             await provider.store.put_delivery(replace(delivery, sending=moment))
@@ -290,7 +340,7 @@ def _delivery_scope(provider: Provider, delivery: Delivery) -> dict[str, Any]:
         "payload_text": delivery.payload.decode(),
         "secret_id": delivery.secret_id,
         "attempt_count": len(sent),
-        "max_attempts": len(callbacks.retry.delays) + 1,
+        "max_attempts": len(rules.delays_of(callbacks, delivery)) + 1,
         "next_at": rules.next_due(callbacks, delivery),
         "failure": failure[0] if failure else None,
         "failure_detail": failure[1] if failure else None,

@@ -118,6 +118,7 @@ async def _resume_job(provider: Provider, record: Record) -> None:
         await provider.store.add_event(record.job.id, event)
     life = provider.life(record)
     if record.ended != life.runs:
+        provider.plan_progress(record, life)
         provider.world.enter(life.ended, Due("ending", provider.name, record.job.id, run=life.runs))
     callbacks = provider.contract.callbacks
     for delivery in record.deliveries if callbacks is not None else ():

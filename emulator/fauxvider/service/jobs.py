@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from fauxvider.contract.model import Waits
 from fauxvider.engine.facts import Event, Record
@@ -12,12 +13,12 @@ from fauxvider.engine.timeline import snapshot_at
 from fauxvider.gate import parse_query
 from fauxvider.service.acceptance import accept, draw_again
 from fauxvider.service.twisting import overtake
-from fauxvider.service.wire import Rejection, Reply
+from fauxvider.service.wire import Rejection, Reply, header_of
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Call, Provider
 
-__all__ = ["cancel", "counts", "find", "missing", "purge", "read", "retry", "stream", "submit"]
+__all__ = ["cancel", "counts", "find", "is_at", "missing", "purge", "read", "retry", "stream", "submit"]
 
 
 async def submit(provider: Provider, call: Call) -> Reply:
@@ -69,15 +70,20 @@ def _read_view(provider: Provider, call: Call, record: Record, moment: int) -> R
 
 def _hold_span(call: Call, waits: Waits) -> int | Rejection | None:
     """Give the ms to hold at most; None holds to the end of the job, 0 not at all."""
+    if waits.header:
+        return _asked_in_header(call, waits)
     if not waits.query:
         is_switched_off = bool(waits.unless) and at_pointer(call.body, waits.unless) is True
         return 0 if is_switched_off else None
     asked = parse_query(call.request.query).get(waits.query)
-    if asked is None:
-        return waits.default
+    return waits.default if asked is None else _span_asked(waits, asked)
+
+
+def _span_asked(waits: Waits, asked: str) -> int | Rejection:
     span = _digits(asked)
     if span is None:
         return waits.default if waits.outside == "clamp" else _bad_wait(waits, asked)
+    span *= waits.unit
     if waits.low <= span <= waits.high:
         return span
     if waits.outside == "refuse":
@@ -85,23 +91,36 @@ def _hold_span(call: Call, waits: Waits) -> int | Rejection | None:
     return max(waits.low, min(waits.high, span))
 
 
+def _asked_in_header(call: Call, waits: Waits) -> int | Rejection:
+    """Read a hold from a header of preferences (`respond-async, wait=5`); other preferences are passed over."""
+    for part in (header_of(call.request, waits.header.encode("latin-1")) or "").split(","):
+        name, equals, asked = (part.strip() if waits.directive else f"={part.strip()}").partition("=")
+        if name.strip().lower() != waits.directive or not (asked or waits.directive):
+            continue
+        if not equals:
+            return waits.default if waits.bare is None else waits.bare
+        return _span_asked(waits, asked.strip())
+    return waits.default
+
+
 def _digits(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
 
 def _bad_wait(waits: Waits, asked: str) -> Rejection:
+    name, unit = waits.query or waits.header, waits.unit
     issue = {
-        "path": waits.query,
-        "pointer": f"/{waits.query}",
-        "field": waits.query,
+        "path": name,
+        "pointer": f"/{name}",
+        "field": name,
         "keyword": "maximum",
-        "limit": waits.high,
-        "low": waits.low,
-        "high": waits.high,
+        "limit": waits.high // unit,
+        "low": waits.low // unit,
+        "high": waits.high // unit,
         "value": asked,
-        "loc": ["query", waits.query],
+        "loc": ["query" if waits.query else "header", name],
         "type": "value_error",
-        "text": f"{waits.query} must be between {waits.low} and {waits.high}",
+        "text": f"{name} must be between {waits.low // unit} and {waits.high // unit}",
     }
     return Rejection("param_range", {"issue": issue, "issues": [issue]})
 
@@ -133,6 +152,8 @@ async def find(provider: Provider, call: Call) -> Record | None:
     record = await provider.store.record(str(job_id))
     if record is None or (call.model is not None and record.job.model != call.model.name):
         return None
+    if call.operation.where and not _fits(provider, call, record):
+        return None
     gone = provider.life(record).gone
     if gone is not None and call.moment >= gone:
         return None
@@ -140,6 +161,20 @@ async def find(provider: Provider, call: Call) -> Record | None:
     if record.job.accepted + max(provider.contract.visible_after, hidden) > call.moment:
         return None
     return record
+
+
+def _fits(provider: Provider, call: Call, record: Record) -> bool:
+    """Tell whether the job's model is one of those that the operation looks at."""
+    scope = provider.scope(call)
+    row = provider.compiled.model_scopes[record.job.model]
+    return all(is_at(row, path, template(scope)) for path, template in call.operation.where)
+
+
+def is_at(row: Any, path: tuple[str, ...], value: Any) -> bool:
+    """Tell whether a model's row has a value (or holds it, in a list) at a path; null does not narrow."""
+    for name in path:
+        row = row.get(name) if isinstance(row, Mapping) else None
+    return value is None or bool(value in row if isinstance(row, list) else row == value)
 
 
 def missing(provider: Provider, call: Call) -> Reply:

@@ -15,7 +15,8 @@ from fauxvider.engine.timeline import snapshot_at
 from fauxvider.errors import UsageError
 from fauxvider.gate import parse_query
 from fauxvider.service import deliveries
-from fauxvider.service.jobs import find, missing
+from fauxvider.service.jobs import find, is_at, missing
+from fauxvider.service.secrets import current_secret, known_secrets, secret_scope
 from fauxvider.service.wire import Rejection, Reply
 
 if TYPE_CHECKING:
@@ -38,16 +39,10 @@ async def catalogue(provider: Provider, call: Call) -> Reply:
     rows = [
         row
         for row in provider.compiled.model_scopes.values()
-        if all(value is not None and _is_at(row, path, value) for path, value in wanted)
+        if all(value is not None and is_at(row, path, value) for path, value in wanted)
     ]
     scope["models"] = rows
     return provider.answer(call, "ok", scope)
-
-
-def _is_at(row: Any, path: tuple[str, ...], value: Any) -> bool:
-    for name in path:
-        row = row.get(name) if isinstance(row, Mapping) else None
-    return bool(value in row if isinstance(row, list) else row == value)
 
 
 async def listing(provider: Provider, call: Call) -> Reply:
@@ -184,25 +179,19 @@ def _secret_rules(provider: Provider) -> SecretRules:
     return rules
 
 
-def _secret_scope(secret: Secret) -> dict[str, Any]:
-    return {
-        "id": secret.id, "value": secret.value, "prefix": secret.value[:10], "current": secret.current,
-        "label": secret.label, "disabled": secret.disabled, "created": secret.created, "updated": secret.updated,
-        "last_used": secret.last_used,
-    }  # fmt: skip
-
-
 def _secret_reply(provider: Provider, call: Call, secret: Secret) -> Reply:
     scope = provider.scope(call)
-    scope["secret"] = _secret_scope(secret)
+    scope["secret"] = secret_scope(provider, secret)
     scope["mint"] = provider.mints(moment=secret.created, secret=secret.number, request=call.number, key=call.key)
     return provider.answer(call, "ok", scope)
 
 
 async def _secret(provider: Provider, call: Call) -> Secret | None:
     template = call.operation.secret
-    name = str(template(provider.scope(call))) if template else ""
-    return next((secret for secret in await provider.store.secrets() if secret.id == name), None)
+    if template is None:
+        return await current_secret(provider)
+    name = str(template(provider.scope(call)))
+    return next((secret for secret in await known_secrets(provider) if secret.id == name), None)
 
 
 def _no_secret(provider: Provider, call: Call) -> Reply:
@@ -214,7 +203,7 @@ def _no_secret(provider: Provider, call: Call) -> Reply:
 async def secret_create(provider: Provider, call: Call) -> Reply:
     rules = _secret_rules(provider)
     number = await provider.store.next_number("secret")
-    known = await provider.store.secrets()
+    known = await known_secrets(provider)
     is_first = not any(secret.current and not secret.disabled for secret in known)
     label = call.given("label")
     secret = Secret(
@@ -237,7 +226,7 @@ async def secret_read(provider: Provider, call: Call) -> Reply:
 
 async def secret_list(provider: Provider, call: Call) -> Reply:
     scope = provider.scope(call)
-    scope["secrets"] = [_secret_scope(secret) for secret in await provider.store.secrets()]
+    scope["secrets"] = [secret_scope(provider, secret) for secret in await known_secrets(provider)]
     return provider.answer(call, "ok", scope)
 
 
@@ -248,7 +237,7 @@ async def secret_update(provider: Provider, call: Call) -> Reply:
         return _no_secret(provider, call)
     label, current = call.given("label"), call.given("current")
     if current is True:
-        for other in await provider.store.secrets():
+        for other in await known_secrets(provider):
             if other.current and other.id != secret.id:
                 await provider.store.put_secret(replace(other, current=False, updated=call.moment))
     secret = replace(

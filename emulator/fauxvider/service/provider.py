@@ -203,7 +203,13 @@ class Provider:
     async def schedule(self, record: Record) -> None:
         """Put a job's end on the agenda; a later change puts a new one, and the old one lapses."""
         life = self.life(record)
+        self.plan_progress(record, life)
         self.world.enter(life.ended, Due("ending", self.name, record.job.id, run=life.runs))
+
+    def plan_progress(self, record: Record, life: Life) -> None:
+        """Put on the agenda what callbacks tell of a job before its end."""
+        if record.job.address is not None:
+            deliveries.plan_progress(self, record, life)
 
     async def finish(self, job_id: str, moment: int, *, run: int) -> None:
         """Do what the end of a job's run brings: the charge and the callback."""
@@ -243,6 +249,9 @@ class Provider:
             ("provider", "job", "amount", "unit", "rule"),
             (self.name, job.id, str(job.price), unit, rule),
         )
+
+    async def progress(self, job_id: str, event: str, moment: int) -> None:
+        await deliveries.begin_progress(self, job_id, event, moment)
 
     async def attempt(self, job_id: str, delivery_id: str, moment: int) -> None:
         await deliveries.attempt(self, job_id, delivery_id, moment)

@@ -117,6 +117,10 @@ def _headers(scope: RequestScope) -> dict[str, str]:
     return {key.decode("latin-1"): value.decode("latin-1") for key, value in pairs}
 
 
+def _origins(provider: Provider, site: str) -> dict[str, str]:
+    return {name: provider.base(name, site) for name in provider.contract.origins}
+
+
 def _model(scope: RequestScope) -> Any:
     call = scope.call
     return None if call is None or call.model is None else scope.provider.compiled.model_scopes[call.model.name]
@@ -135,6 +139,7 @@ _MAKERS: Mapping[str, Callable[[RequestScope], Any]] = {
     "account": lambda scope: scope.provider.account_scope(None),
     "states": lambda scope: scope.provider.compiled.states,
     "mint": _request_mints,
+    "origin": lambda scope: _origins(scope.provider, scope.call.request.site if scope.call else "local"),
 }
 
 
@@ -182,6 +187,7 @@ _JOB_MAKERS: Mapping[str, Callable[[JobScope], Any]] = {
     "model": lambda scope: scope.provider.compiled.model_scopes[scope.record.job.model],
     "account": lambda scope: scope.provider.account_scope(scope.record),
     "mint": _job_mints,
+    "origin": lambda scope: _origins(scope.provider, scope.site),
     "outputs": outputs.output_list,
     "output": lambda scope: next(iter(scope["outputs"]), None),
 }

@@ -50,7 +50,11 @@ class WorldOptions:
 
 
 class Due(NamedTuple):
-    """An agenda entry. kinds: `ending` of a job, `attempt` of a delivery, `again` (a replay), `wait` of a held call."""
+    """An agenda entry.
+
+    kinds: `ending` of a job, `progress` of it (`delivery` is the event), `attempt` of a delivery, `again` (a
+    replay), `wait` of a held call.
+    """
 
     kind: str
     provider: str = ""
@@ -227,6 +231,8 @@ class World:
             moment, due = taken
             if due.kind == "ending":
                 await self.provider(due.provider).finish(due.job, moment, run=due.run)
+            elif due.kind == "progress":
+                await self.provider(due.provider).progress(due.job, due.delivery, moment)
             elif due.kind == "wait":
                 if due.future is not None and not due.future.done():
                     due.future.set_result(moment)
