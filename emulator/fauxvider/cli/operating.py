@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import click
+
+from fauxvider.errors import UsageError
 
 __all__ = ["OPERATING_OPTIONS", "OperatingOptions"]
 
@@ -29,5 +32,8 @@ class OperatingOptions:
 
     @classmethod
     def taken(cls, given: dict[str, Any]) -> OperatingOptions:
-        """Take what is ours out of a command's options."""
-        return cls(**{name: given.pop(name) for name in ("grace",)})
+        """Take what is ours out of a command's options. Raises UsageError."""
+        options = cls(**{name: given.pop(name) for name in ("grace",)})
+        if not math.isfinite(options.grace):
+            raise UsageError("--grace takes a number of seconds, from 0 to 3600")
+        return options

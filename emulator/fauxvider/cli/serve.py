@@ -5,34 +5,30 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import click
 
 from fauxvider.cli.operating import OPERATING_OPTIONS, OperatingOptions
 from fauxvider.cli.rendering import RENDER_OPTIONS, RenderOptions, open_renderer, with_options
+from fauxvider.cli.running import Run
 from fauxvider.cli.tls import TLS_OPTIONS, TlsOptions, announce_tls, open_tls, tls_places
-from fauxvider.errors import RenderError, UsageError
+from fauxvider.errors import UsageError
 from fauxvider.scenario.parse import read_scenario
 from fauxvider.server.app import ProviderApp
 from fauxvider.server.build import build_emulator
 from fauxvider.server.control import control_app, new_token
 from fauxvider.server.egress import EgressPolicy
-from fauxvider.server.ending import Ending
 from fauxvider.server.health import Health, Probed
-from fauxvider.server.runner import RunSettings, Site, Urls, bind_both, serve_bound
+from fauxvider.server.runner import RunSettings, Urls, bind_both
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
 from fauxvider.service.world import WorldOptions
 from fauxvider.stores.opening import open_store
 from fauxvider.toolkit.openapi.serving import OpenApiPages
-
-if TYPE_CHECKING:
-    from fauxvider.server.tls_front import TlsFront
 
 __all__ = ["serve"]
 
@@ -182,47 +178,19 @@ def serve(**given: Any) -> None:
     # Facts pile up and never form cycles: looking through all of them again and again would halve the speed.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+    run = Run(
+        site=site,
+        emulator=emulator,
+        health=health,
+        front=front,
+        warm=options.render.warm,
+        ready=ready,
+        tell=(lambda _: None) if options.as_json else click.echo,
+    )
     with asyncio.Runner(loop_factory=site.loop_factory) as runner:
-        runner.run(_serve(site, Ending(emulator, health), ready, front, warm=options.render.warm))
+        runner.run(run.serve())
     if not options.as_json:
         click.echo("stopped")
-
-
-async def _serve(site: Site, ending: Ending, ready: Callable[[], None], front: TlsFront | None, *, warm: bool) -> None:
-    emulator, health = ending.emulator, ending.health
-    live = emulator.settings.live
-
-    async def prepare() -> None:
-        if emulator.file is not None:
-            emulator.begin(emulator.defaults)
-        if live is not None:
-            await live.start(warm=warm)
-        if front is not None:
-            await front.start()
-        health.begin()
-
-    def stopping() -> None:
-        ending.begin()
-        if front is not None:
-            front.drain()
-
-    async def settle() -> None:
-        await ending.finish()
-        if front is not None:
-            await front.finished()
-
-    try:
-        await serve_bound(site, ready=ready, prepare=prepare, stopping=stopping, settle=settle)
-    except RenderError as error:
-        raise UsageError(str(error)) from None
-    finally:
-        await ending.cut()
-        if front is not None:
-            await front.stop()
-        emulator.close()
-        if live is not None:
-            await live.close()
-        site.close()
 
 
 def _emulator(options: ServeOptions) -> Emulator:

@@ -19,6 +19,11 @@ class Ending:
     emulator: Emulator
     health: Health
 
+    @property
+    def busy(self) -> int:
+        """How many callbacks are on their way."""
+        return sum(world.attempting for world in self._worlds())
+
     def begin(self) -> None:
         """Say that the server is not ready; no timer rings any more, and held calls are answered as things stand."""
         self.health.drain()

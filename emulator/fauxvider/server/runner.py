@@ -112,6 +112,11 @@ class Site:
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
         return self._config(self._parts[0][0]).get_loop_factory()
 
+    @property
+    def busy(self) -> int:
+        """How many requests to the first application are under way."""
+        return sum(len(server.server_state.tasks) for server in self._servers[:1])
+
     def close(self) -> None:
         for _, sock in self._parts:
             sock.close()

@@ -1,0 +1,73 @@
+"""One run of `fauxvider serve`: what is brought in first, what is served, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fauxvider.errors import RenderError, UsageError
+from fauxvider.server.ending import Ending
+from fauxvider.server.health import Health
+from fauxvider.server.runner import Site, serve_bound
+from fauxvider.service.emulator import Emulator
+
+if TYPE_CHECKING:
+    from fauxvider.server.tls_front import TlsFront
+
+__all__ = ["Run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The parts of a run. `warm`: the pipeline's model is loaded first. `tell` shows a person a line."""
+
+    site: Site
+    emulator: Emulator
+    health: Health
+    front: TlsFront | None
+    warm: bool
+    ready: Callable[[], None]
+    tell: Callable[[str], None]
+
+    async def serve(self) -> None:
+        """Serve until a signal comes; then finish within the grace period. Raises FauxviderError."""
+        ending = Ending(self.emulator, self.health)
+
+        def stopping() -> None:
+            if self.site.busy or ending.busy:
+                self.tell("finishing what is under way; Ctrl-C again ends at once")
+            ending.begin()
+            if self.front is not None:
+                self.front.drain()
+
+        async def settle() -> None:
+            await ending.finish()
+            if self.front is not None:
+                await self.front.finished()
+
+        try:
+            await serve_bound(self.site, ready=self.ready, prepare=self._prepare, stopping=stopping, settle=settle)
+        except RenderError as error:
+            raise UsageError(str(error)) from None
+        finally:
+            await ending.cut()
+            await self._close()
+
+    async def _prepare(self) -> None:
+        emulator = self.emulator
+        if emulator.file is not None:
+            emulator.begin(emulator.defaults)
+        if emulator.settings.live is not None:
+            await emulator.settings.live.start(warm=self.warm)
+        if self.front is not None:
+            await self.front.start()
+        self.health.begin()
+
+    async def _close(self) -> None:
+        if self.front is not None:
+            await self.front.stop()
+        self.emulator.close()
+        if self.emulator.settings.live is not None:
+            await self.emulator.settings.live.close()
+        self.site.close()

@@ -1,0 +1,186 @@
+"""A server that is told to end: what is under way finishes, and what cannot is written down and repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.process import Process, serving_process
+from support.raw import RawClient
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
+
+RUN = "/v1/models/black-forest-labs/flux-2-klein-4b/edit/runs"
+# A job ends 50 ms after it was accepted, and its end is told.
+SOON = {
+    "scenario": 1,
+    "name": "soon",
+    "provider": "runflow",
+    "rules": [{"on": "job", "do": {"stuck": "queued"}}, {"on": "job", "do": {"cancel": "50ms"}}],
+}
+BODY = {"input": {"prompt": "a fox"}}
+
+
+class Held:
+    """A receiver that holds what it gets until it is told to answer."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(30)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/hook"
+        self._peers: list[socket.socket] = []
+        self.bodies: list[Any] = []
+
+    def accept(self) -> None:
+        """Wait for the next callback, and read all of it."""
+        peer, _ = self._listener.accept()
+        peer.settimeout(30)
+        self._peers.append(peer)
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += peer.recv(65_536)
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = next(
+            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-le")
+        )
+        while len(body) < length:
+            body += peer.recv(65_536)
+        self.bodies.append(json.loads(body))
+
+    def answer(self) -> None:
+        self._peers[-1].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    def close(self) -> None:
+        for sock in (*self._peers, self._listener):
+            sock.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Held]:
+    made = Held()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "worlds.db"
+
+
+@contextmanager
+def served(tmp_path: Path, store: Path | None, *arguments: str) -> Iterator[Process]:
+    scenario = tmp_path / "soon.json"
+    scenario.write_text(json.dumps(SOON), encoding="utf-8")
+    kept = ["--store", f"sqlite:///{store}"] if store else []
+    with serving_process("--provider", "runflow", "--scenario", str(scenario), *kept, *arguments) as process:
+        yield process
+
+
+def submitted(server: Process, receiver: Held) -> str:
+    """Submit a job whose callback is now being held; give its id."""
+    status, said = server.ask(server.base("runflow") + RUN, {**BODY, "callback_url": receiver.url})
+    assert status == 201
+    receiver.accept()
+    return str(said["id"])
+
+
+def kept(store: Path) -> tuple[dict[str, Any], list[Any]]:
+    """Give the one delivery of a file, and the attempts that its journal tells of, as (number, outcome)."""
+    with closing(sqlite3.connect(store)) as rows:
+        assert rows.execute("PRAGMA quick_check").fetchone()[0] == "ok"
+        ((fact,),) = rows.execute("SELECT fact FROM deliveries").fetchall()
+        entries = [json.loads(entry) for (entry,) in rows.execute("SELECT entry FROM journal ORDER BY number")]
+    attempts = [(entry["number"], entry["outcome"]) for entry in entries if entry["kind"] == "attempt"]
+    return json.loads(fact), attempts
+
+
+def test_a_request_under_way_is_finished(tmp_path: Path) -> None:
+    body = json.dumps(BODY).encode()
+    with served(tmp_path, None, "--grace", "60") as server, RawClient(server.root, timeout_s=30) as client:
+        path = (server.base("runflow") + RUN).removeprefix(server.root)
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}\r\n\r\n"
+        client.send(head.encode() + body[:5])
+        with RawClient(server.root, timeout_s=30) as idle:
+            idle.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert idle.answer() is not None  # both have come: what was sent first is read first
+            server.popen.send_signal(signal.SIGTERM)
+            server.wait_for_draining()
+            assert idle.rest() == b""  # an idle connection is closed at once
+        with pytest.raises(ConnectionRefusedError):
+            RawClient(server.root)
+        assert server.popen.poll() is None
+        client.send(body[5:])
+        got = client.answer()
+        assert got is not None
+        assert (got.status, json.loads(got.body)["status_code"]) == (201, "queued")
+        assert client.rest() == b""
+        assert server.ended() == (0, "", "")
+
+
+def test_a_callback_under_way_is_finished_and_written_down(tmp_path: Path, store: Path, receiver: Held) -> None:
+    with served(tmp_path, store, "--grace", "60") as server:
+        job = submitted(server, receiver)
+        server.popen.send_signal(signal.SIGTERM)
+        server.wait_for_draining()
+        receiver.answer()
+        assert server.ended() == (0, "", "")
+    delivery, attempts = kept(store)
+    assert attempts == [(1, "http")]
+    assert (delivery["job_id"], delivery["attempts"][0]["status"], delivery.get("sending")) == (job, 200, None)
+
+
+@pytest.mark.parametrize("how", ["the period is over", "a second signal", "Ctrl-C twice"])
+def test_a_callback_that_is_cut_is_written_down_and_repeated(
+    tmp_path: Path, store: Path, receiver: Held, how: str
+) -> None:
+    number = signal.SIGINT if "Ctrl" in how else signal.SIGTERM
+    with served(tmp_path, store, "--grace", "0.05" if "period" in how else "3600") as server:
+        submitted(server, receiver)
+        server.popen.send_signal(number)
+        if "period" not in how:
+            server.wait_for_draining()
+            server.popen.send_signal(number)
+        assert server.ended() == (0, "", "")
+    delivery, attempts = kept(store)
+    assert attempts == [(1, "interrupted")]
+    assert (delivery.get("attempts", []), delivery.get("sending")) == ([], None)
+    with served(tmp_path, store, "--grace", "60") as server:
+        receiver.accept()
+        receiver.answer()
+        server.popen.send_signal(signal.SIGTERM)
+        assert server.ended() == (0, "", "")
+    delivery, attempts = kept(store)
+    assert attempts == [(1, "interrupted"), (1, "http")]  # no rung of the ladder was used up
+    assert [one["status"] for one in delivery["attempts"]] == [200]
+    assert receiver.bodies[0] == receiver.bodies[1]
+
+
+def test_a_held_call_is_answered_as_things_stand() -> None:
+    with serving_process("--clock", "manual", "--provider", "runpod", "--grace", "60") as server:
+        answers: list[Any] = []
+        url = server.base("runpod") + "/v2/black-forest-labs-flux-1-dev/runsync"
+        thread = threading.Thread(target=lambda: answers.append(server.ask(url, BODY)))
+        thread.start()
+        while not server.ask("/worlds/default/jobs")[1]["jobs"]:
+            pass
+        server.popen.send_signal(signal.SIGINT)
+        assert server.ended() == (0, "", "")
+        thread.join(30)
+    ((status, said),) = answers
+    assert (status, said["status"]) == (200, "IN_QUEUE")
+
+
+@pytest.mark.parametrize("grace", ["-1", "nan", "soon", "1e9"])
+def test_a_wrong_grace_is_one_clear_line(grace: str) -> None:
+    with pytest.raises(AssertionError, match="--grace"), serving_process("--grace", grace):
+        pass
