@@ -9,10 +9,11 @@ from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fauxvider.analysis.verdict import Verdict
-from fauxvider.ports import Pipeline
+from fauxvider.errors import UsageError
+from fauxvider.ports import Pipeline, SharedFile
 from fauxvider.server.app import ProviderApp
 from fauxvider.server.build import build_emulator
 from fauxvider.server.egress import EgressPolicy
@@ -21,9 +22,13 @@ from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
 from fauxvider.service.reports import Report
 from fauxvider.service.saving import capsule_bytes
+from fauxvider.service.sharing import Elsewhere
 from fauxvider.service.world import WorldOptions
 from fauxvider.stores.opening import open_store
 from fauxvider.values import parse_span
+
+if TYPE_CHECKING:
+    from fauxvider.server.shared import Node
 
 __all__ = ["BaseServer", "Server", "WorldHandle"]
 
@@ -39,7 +44,13 @@ class BaseServer(ABC):
         self.emulator.defaults = self._options(defaults)
         if emulator.file is None:
             self.emulator.begin(self.emulator.defaults)
-        self.app = ProviderApp(emulator)
+        self.app: ProviderApp = self._face()
+
+    def _face(self) -> ProviderApp:
+        return ProviderApp(self.emulator)
+
+    async def _make(self, name: str, options: WorldOptions) -> None:
+        self.emulator.make_world(name, options)
 
     def _options(self, given: dict[str, Any]) -> WorldOptions:
         return read_options(given, self.emulator.default_contracts, defaults=self.emulator.defaults)
@@ -69,10 +80,7 @@ class BaseServer(ABC):
         name = options.get("name") or secrets.token_hex(16)
         made = self._options({"seed": secrets.randbits(62), "record": self._record, **options})
 
-        async def make() -> None:
-            self.emulator.make_world(name, made)
-
-        self.call(make())
+        self.call(self._make(name, made))
         return WorldHandle(self, name)
 
 
@@ -109,6 +117,7 @@ class Server(BaseServer):
         power cut, too. Raises StoreError for one that cannot be used.
         """
         self._warm = warm
+        self._node: Node | None = None
         emulator = build_emulator(
             providers=providers,
             files=contracts,
@@ -138,8 +147,25 @@ class Server(BaseServer):
             self.stop()
             raise
 
+    def _face(self) -> ProviderApp:
+        file = self.emulator.file
+        if not isinstance(file, SharedFile):
+            return super()._face()
+        from fauxvider.server.shared import Node, SharedApp
+
+        self._node = Node(self.emulator, file, lets_go=False)  # handles hold on to the worlds of this process
+        return SharedApp(self.emulator, None, self._node)
+
+    async def _make(self, name: str, options: WorldOptions) -> None:
+        if self._node is None:
+            await super()._make(name, options)
+        elif isinstance(await self._node.sharing.make(name, options), Elsewhere):
+            raise UsageError(f"another process has a world {name!r} in this store: choose another name")
+
     async def _open(self) -> None:
-        if self.emulator.file is not None:
+        if self._node is not None:
+            await self._node.start(self.emulator.defaults)
+        elif self.emulator.file is not None:
             self.emulator.begin(self.emulator.defaults)
         if self.emulator.settings.live is not None:
             await self.emulator.settings.live.start(warm=self._warm)
@@ -149,6 +175,8 @@ class Server(BaseServer):
         self._thread.stop()
 
     async def _close(self) -> None:
+        if self._node is not None:
+            await self._node.stop()
         self.emulator.close()
         if self.emulator.settings.live is not None:
             await self.emulator.settings.live.close()
@@ -233,7 +261,7 @@ class WorldHandle:
         return self._server.call(read())
 
     def note(self, said: str, *, job: str = "", text: str = "") -> None:
-        """Write down what the client did with a job: processed, saved, failed, gave_up or believes."""
+        """Write down what the client did with a job: processed, saved, failed, gave_up, believes; or its budget."""
 
         async def write() -> None:
             self._server.emulator.note(self.name, {"said": said, "job": job, "text": text})

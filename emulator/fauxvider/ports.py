@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from fauxvider.contract.model import Limit, LiveFailure
 from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, Secret
@@ -12,6 +12,7 @@ from fauxvider.engine.limits import Verdict
 from fauxvider.engine.recipe import Recipe
 
 __all__ = [
+    "Claim",
     "Clock",
     "Failed",
     "FailureKind",
@@ -25,6 +26,7 @@ __all__ = [
     "SavedWorld",
     "SendOutcome",
     "Sender",
+    "SharedFile",
     "Started",
     "Store",
     "StoreFile",
@@ -279,8 +281,85 @@ class StoreFile(Protocol):
     def drop_world(self, name: str) -> None: ...
     def add_entry(self, world: str, number: int, entry: Mapping[str, Any]) -> None: ...
 
-    async def flush(self) -> None:
-        """Return when all that was written so far is kept; to be awaited before anything is acknowledged."""
+    async def flush(self, world: str = "") -> None:
+        """Return when all that was written so far is kept: before anything is acknowledged.
+
+        Raises StoreError when it cannot be; with a `world` when nothing more of that one can.
+        """
         ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who has a world: this node (`address` is empty), with its facts as it knew them or not; or another one."""
+
+    address: str = ""
+    is_known: bool = False
+
+
+@runtime_checkable
+class SharedFile(StoreFile, Protocol):
+    """A store that several processes use. Each world has one owner at a time, who alone writes in it.
+
+    An owner that is gone for longer than its lease loses its worlds to whoever claims them; what it still writes
+    is refused. Methods raise StoreError when the store cannot be reached.
+    """
+
+    @property
+    def node(self) -> str:
+        """This process's name among all."""
+        ...
+
+    @property
+    def secret(self) -> str:
+        """What nodes know each other by."""
+        ...
+
+    @property
+    def lease_s(self) -> float:
+        """Seconds for which a node that says nothing is taken to be alive."""
+        ...
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether this node's own lease has not run out: what it owns is still its own."""
+        ...
+
+    def is_lost(self, world: str) -> bool:
+        """Whether a world turned out to be another node's, or its last facts could not be kept."""
+        ...
+
+    def was_refused(self, world: str) -> bool:
+        """Whether a lost world is another node's, so that for certain nothing of what came last was kept."""
+        ...
+
+    async def join(self, address: str) -> None:
+        """Say where this node is called."""
+        ...
+
+    async def beat(self) -> None:
+        """Renew the lease."""
+        ...
+
+    async def claim(self, world: str, *, make: bool = False) -> Claim | None:
+        """Claim a world that nobody has; None when there is none of this name, and it is not to be made."""
+        ...
+
+    async def read(self, world: str) -> SavedWorld | None:
+        """Give a world that this node has claimed, as it was saved."""
+        ...
+
+    async def release(self, world: str) -> None:
+        """Let others have a world; to be called when nothing of it is under way."""
+        ...
+
+    async def names(self) -> Sequence[str]: ...
+    async def unserved(self, now: int) -> Sequence[str]:
+        """Give worlds that have something due by `now` (ms), and whose owner is gone."""
+        ...
+
+    def note_due(self, world: str, moment: int | None) -> None:
+        """Say when a world has to be looked after by somebody, ms; None: it moves only when it is asked to."""
+        ...

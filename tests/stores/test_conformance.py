@@ -53,7 +53,7 @@ class _Sqlite:
         self.store: Store = self._file.store("w", "acme")
 
     async def again(self) -> Store:
-        await self._file.flush()
+        await self._file.flush("w")
         self._file.close()
         self._file = SqliteFile(self._path)
         self._file.worlds()

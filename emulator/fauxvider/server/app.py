@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from fauxvider.gate import dump_json
 from fauxvider.server.spoil import send_spoiled
 from fauxvider.server.wire import RESPOND
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.handle import handle
-from fauxvider.service.provider import Provider
 from fauxvider.service.wire import Reply, Request
 
-__all__ = ["WORLD", "ProviderApp"]
+__all__ = ["WORLD", "Place", "ProviderApp", "read_request", "world_of"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -34,6 +33,16 @@ _JSON = (b"content-type", b"application/json")
 _MAX_STRAYS = 50
 
 
+class Place(NamedTuple):
+    """Where a request goes: a provider, one of its origins, and the path that is left. The world may be unknown."""
+
+    world: str
+    provider: str
+    origin: str
+    path: str
+    site: str
+
+
 class ProviderApp:
     """ASGI application over an `Emulator`."""
 
@@ -44,6 +53,7 @@ class ProviderApp:
         self.probe: Probe | None = None  # answers GET requests first, where no provider is found
         self.strays: deque[tuple[str, str]] = deque(maxlen=_MAX_STRAYS)  # method and path of what reached no provider
         self.stray_count = 0
+        self._origins = {name: next(iter(file.origin_urls)) for name, file in emulator.contracts.items()}
         self._hosts = {host.encode("latin-1"): place for host, place in emulator.hosts.items()}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -51,79 +61,89 @@ class ProviderApp:
             await _other(scope, receive, send)
             return
         place = self._place(scope)
-        if isinstance(place, Reply):
-            await _read(receive, 0)
-            place = await self._page(scope) or place
-            if place.status == 404:
-                self.stray_count += 1
-                self.strays.append((scope["method"], scope["path"]))
-            await _send(scope, send, place)
-            return
-        provider, origin, path, site = place
-        body, is_over = await _read(receive, provider.compiled.max_body)
-        request = Request(
-            method=scope["method"],
-            path=path,
-            query=scope["query_string"],
-            headers=scope["headers"],
-            body=body,
-            site=site,
-            origin=origin,
-            raw_path=scope.get("raw_path") or scope["path"].encode(),
-            over_size=is_over,
-            disconnected=receive,
-        )
-        reply = await handle(provider, request)
+        reply = None if place is None else await self.answer(place, scope, receive)
+        if reply is None:
+            reply = await self._nothing_there(scope, receive)
         if reply.wire is None:
             await _send(scope, send, reply)
         else:
             await send_spoiled(scope, receive, send, reply, reply.wire)
 
-    def _place(self, scope: Message) -> tuple[Provider, str, str, str] | Reply:
-        """Find provider, origin and the path that is left; or say what there is."""
-        path: str = scope["path"]
-        world_name = DEFAULT_WORLD
-        if path.startswith("/w/"):
-            world_name, slash, rest = path[3:].partition("/")
-            path = slash + rest
-        world = self.emulator.find_world(world_name)
+    async def answer(self, place: Place, scope: Message, receive: Receive) -> Reply | None:
+        """Answer a request at a provider; None, with the request unread, when there is no such world."""
+        world = self.emulator.find_world(place.world)
+        if world is None:
+            return None
+        provider = world.provider(place.provider)
+        return await handle(provider, await read_request(place, scope, receive, provider.compiled.max_body))
+
+    def _place(self, scope: Message) -> Place | None:
+        world, path = world_of(scope["path"])
         name, slash, rest = path[1:].partition("/")
-        if world is None or name not in self.emulator.contracts:
-            return self._real_host(scope) or self._nothing_there(path)
-        found = world.provider(name)
+        if name not in self.emulator.contracts:
+            return self._real_host(scope)
         if rest.startswith("~"):
             origin, slash, rest = rest[1:].partition("/")
-            return found, origin, slash + rest, "local"
-        return found, found.contract.api.name, slash + rest, "local"
+            return Place(world, name, origin, slash + rest, "local")
+        return Place(world, name, self._origins[name], slash + rest, "local")
 
     async def _page(self, scope: Message) -> Reply | None:
         if self.probe is not None and scope["method"] in ("GET", "HEAD") and (seen := await self.probe(scope["path"])):
             return Reply(seen[0], [_JSON], seen[1])
         if self._pages is None or scope["method"] != "GET":
             return None
-        path, world = scope["path"], DEFAULT_WORLD
-        if path.startswith("/w/"):
-            world, slash, rest = path[3:].partition("/")
-            path = slash + rest
-        page = await self._pages(world, path)
+        page = await self._pages(*world_of(scope["path"]))
         return None if page is None else Reply(200, [_JSON], page)
 
-    def _real_host(self, scope: Message) -> tuple[Provider, str, str, str] | None:
+    def _real_host(self, scope: Message) -> Place | None:
         """Understand a request to a provider's own host name: an exact match, or nothing."""
         for name, value in scope["headers"]:
             if name == b"host":
                 real = self._hosts.get(value.partition(b":")[0].lower())
                 if real is not None:
-                    found = self.emulator.world(scope.get(WORLD, DEFAULT_WORLD)).provider(real[0])
-                    return found, real[1], scope["path"], "real"
+                    return Place(scope.get(WORLD, DEFAULT_WORLD), real[0], real[1], scope["path"], "real")
         return None
 
-    def _nothing_there(self, path: str) -> Reply:
+    async def _nothing_there(self, scope: Message, receive: Receive) -> Reply:
+        """Answer what reaches no provider: with a page, or by saying what there is."""
+        await _read(receive, 0)
+        reply = await self._page(scope) or self._overview(world_of(scope["path"])[1])
+        if reply.status == 404:
+            self.stray_count += 1
+            self.strays.append((scope["method"], scope["path"]))
+        return reply
+
+    def _overview(self, path: str) -> Reply:
         providers = {name: f"{self.emulator.settings.base_url}/{name}" for name in self.emulator.contracts}
         if path == "/":
             return Reply(200, [_JSON], dump_json({"fauxvider": "providers", "providers": dict(providers)}))
         text = "no provider at this path; these are served"
         return Reply(404, [_JSON], dump_json({"error": text, "providers": dict(providers)}))
+
+
+def world_of(path: str) -> tuple[str, str]:
+    """Give the world that a path names, and the path within it."""
+    if not path.startswith("/w/"):
+        return DEFAULT_WORLD, path
+    world, slash, rest = path[3:].partition("/")
+    return world, slash + rest
+
+
+async def read_request(place: Place, scope: Message, receive: Receive, limit: int) -> Request:
+    """Read a request; of its body `limit` bytes at most."""
+    body, is_over = await _read(receive, limit)
+    return Request(
+        method=scope["method"],
+        path=place.path,
+        query=scope["query_string"],
+        headers=scope["headers"],
+        body=body,
+        site=place.site,
+        origin=place.origin,
+        raw_path=scope.get("raw_path") or scope["path"].encode(),
+        over_size=is_over,
+        disconnected=receive,
+    )
 
 
 async def _read(receive: Receive, limit: int) -> tuple[bytes, bool]:

@@ -95,7 +95,7 @@ class _Control:
     async def make_world(self, request: Request) -> Response:
         given = {"seed": secrets.randbits(62), **await _body(request)}
         options = read_options(given, self.emulator.default_contracts, defaults=self.emulator.defaults)
-        name = given.get("name", secrets.token_hex(16))
+        name = request.path_params["world"] = given.get("name", secrets.token_hex(16))
         self.emulator.make_world(name, options)
         return _answer(201, self.emulator.describe(name))
 
@@ -189,7 +189,7 @@ class _Control:
 
         async def handle(request: Request) -> Response:
             answer = await handler(request)
-            await self.emulator.kept()
+            await self.emulator.kept(_world(request))
             return answer
 
         return handle
@@ -251,8 +251,13 @@ async def _misuse(_request: Request, problem: Exception) -> Response:
     return _problem(422, str(problem))
 
 
-def control_app(emulator: Emulator, *, token: str, hosts: frozenset[str]) -> ControlGuard:
-    """Make the control plane. `hosts`: the exact Host values that it answers to."""
+def control_app(
+    emulator: Emulator, *, token: str, hosts: frozenset[str], around: Callable[[ASGIApp], ASGIApp] | None = None
+) -> ControlGuard:
+    """Make the control plane. `hosts`: the exact Host values that it answers to.
+
+    `around` puts something between the guard and the routes.
+    """
     handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
         UnknownWorldError: _unknown_world,
         JsonRefusedError: _misuse,
@@ -260,4 +265,4 @@ def control_app(emulator: Emulator, *, token: str, hosts: frozenset[str]) -> Con
         FauxviderError: _misuse,
     }
     app = Starlette(routes=_Control(emulator).routes(), exception_handlers=handlers)
-    return ControlGuard(app, token=token, hosts=hosts)
+    return ControlGuard(app if around is None else around(app), token=token, hosts=hosts)

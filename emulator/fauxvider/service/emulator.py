@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from fauxvider.analysis.payments import read_budget
 from fauxvider.clock import HeldClock, RealClock, make_clock
 from fauxvider.contract.model import Contract
 from fauxvider.contract.parse import ContractFile
@@ -27,7 +28,7 @@ from fauxvider.values import decimal_text
 __all__ = ["DEFAULT_WORLD", "Emulator"]
 
 MAX_WORLDS = 100_000
-NOTES = ("processed", "saved", "failed", "gave_up", "believes")
+NOTES = ("processed", "saved", "failed", "gave_up", "believes", "budget")
 
 
 class Emulator:
@@ -135,12 +136,17 @@ class Emulator:
             if self.file is not None:
                 self.file.drop_world(name)
 
-    async def kept(self) -> None:
-        """Return when all that was done so far outlives the process, if anything does. Raises StoreError."""
+    def forget_world(self, name: str) -> None:
+        """Let go of a world, if it is here, that the store keeps: another process has it now."""
+        if world := self._worlds.pop(name, None):
+            self._let_go(world)
+
+    async def kept(self, name: str) -> None:
+        """Return when all that was done in a world outlives the process, if anything does. Raises StoreError."""
         if self.file is not None:
-            for world in self._worlds.values():
+            if world := self._worlds.get(name):
                 world.note_state(durable.state_of(world))
-            await self.file.flush()
+            await self.file.flush(name)
 
     def reset_world(self, name: str) -> World:
         """Make a world anew from what it was made from."""
@@ -309,6 +315,8 @@ class Emulator:
                 raise UsageError(f"a note has texts under {', '.join(known)}; not {key!r}")
         if facts.get("said") not in NOTES:
             raise UsageError(f"a note's `said` is one of {', '.join(NOTES)}; not {facts.get('said')!r}")
+        if facts["said"] == "budget":
+            read_budget(facts.get("text", ""))
         world = self.world(name)
         if world.tape is not None:
             world.tape.note(dict(facts))

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fauxvider.clock import HeldClock
+from fauxvider.clock import HeldClock, wall_ms
 from fauxvider.engine.agenda import Agenda
 from fauxvider.engine.facts import ApiKey
 from fauxvider.engine.minting import Mint
 from fauxvider.errors import UsageError
-from fauxvider.ports import Clock, StoreFile
+from fauxvider.ports import Clock, SharedFile, StoreFile
 from fauxvider.scenario.model import NO_SCENARIO, Scenario
 from fauxvider.service.journal import Journal, fingerprint
 from fauxvider.service.recorder import Tape
@@ -78,6 +78,7 @@ class World:
         file: StoreFile | None = None,
     ) -> None:
         self.file = file
+        self._shared = file if isinstance(file, SharedFile) else None
         self.name = name
         self.options = options
         self.clock = clock
@@ -132,6 +133,11 @@ class World:
     @property
     def used_providers(self) -> Mapping[str, Provider]:
         return self._providers
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way but what the agenda holds, so that the world could go on elsewhere."""
+        return not (self.attempting or self._waiting or self._tasks or self._advances) and self.tape is None
 
     def enter(self, moment: int, due: Due) -> None:
         """Put something on the agenda."""
@@ -304,7 +310,16 @@ class World:
         """Return when what has happened is kept, if a store keeps it: to be awaited before it is acknowledged."""
         if self.file is not None:
             self.note_state(state)
-            await self.file.flush()
+            if self._shared is not None:
+                self._shared.note_due(self.name, self._wanted_at())
+            await self.file.flush(self.name)
+
+    def _wanted_at(self) -> int | None:
+        """Give the moment of everybody's time at which something falls due here, None when nothing does by itself."""
+        due = self._agenda.next_due()
+        if due is None or self.clock.is_virtual:
+            return None
+        return wall_ms() + round(1000 * self.clock.real_seconds(max(0, due - self.present())))
 
     def drain(self) -> None:
         """Begin nothing more: held calls are answered as things stand, callbacks under way go on (`quiet`)."""

@@ -1,4 +1,4 @@
-"""Stores by URL: ``memory:`` and ``sqlite:///PATH``."""
+"""Stores by URL: ``memory:``, ``sqlite:///PATH``, ``redis://HOST/0``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,27 @@ def _sqlite(url: str, power_loss: bool) -> StoreFile | None:
     return SqliteFile(path, power_loss=power_loss)
 
 
-SCHEMES: Mapping[str, Callable[[str, bool], StoreFile | None]] = {"memory": _memory, "sqlite": _sqlite}
+def _redis(url: str, power_loss: bool) -> StoreFile | None:
+    try:
+        from fauxvider.stores.redis import RedisFile
+    except ImportError:
+        raise UsageError("redis:// needs the extra `redis`: pip install 'fauxvider[redis]'") from None
+    return RedisFile(url, power_loss=power_loss)
+
+
+def _valkey(url: str, power_loss: bool) -> StoreFile | None:
+    return _redis("redis" + url.removeprefix("valkey"), power_loss)
+
+
+SCHEMES: Mapping[str, Callable[[str, bool], StoreFile | None]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "redis": _redis,
+    "rediss": _redis,
+    "unix": _redis,
+    "valkey": _valkey,
+    "valkeys": _valkey,
+}
 
 
 def open_store(url: str, *, power_loss: bool = False) -> StoreFile | None:
@@ -38,5 +58,5 @@ def open_store(url: str, *, power_loss: bool = False) -> StoreFile | None:
     scheme = url.partition(":")[0]
     opener = SCHEMES.get(scheme)
     if opener is None:
-        raise UsageError(f"{url!r} is not a store (allowed: memory:, sqlite:///PATH)")
+        raise UsageError(f"{url!r} is not a store (allowed: memory:, sqlite:///PATH, redis://HOST:PORT/0)")
     return opener(url, power_loss)

@@ -139,7 +139,7 @@ class SqliteFile:
         self.written += 1
         self._commits.add((sql, values))
 
-    async def flush(self) -> None:
+    async def flush(self, world: str = "") -> None:  # noqa: ARG002 - all worlds are committed together
         """Return when all that was written so far is committed. Raises StoreError when it cannot be."""
         if self._failed is not None:
             raise self._failed

@@ -1,0 +1,200 @@
+"""Requests passed from one node to another: frames over TCP connections that are kept, many at once on each.
+
+A frame is two lengths (4 bytes each, big-endian), a JSON head, and a body of raw bytes. The first frame of a
+connection is a greeting with the nodes' common secret, and who calls; what follows is answered by its number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import orjson
+
+from fauxvider.errors import FauxviderError
+from fauxvider.server.runner import bind
+
+__all__ = ["Hops", "NodeGoneError"]
+
+_LENGTHS = struct.Struct(">II")
+_MAX_HEAD = 4 * 1024 * 1024
+_MAX_BODY = 64 * 1024 * 1024
+_GREETING_S = 5.0
+
+Head: TypeAlias = dict[str, Any]
+Frame: TypeAlias = tuple[Head, bytes]
+Serve: TypeAlias = Callable[[str, Head, bytes], Awaitable[Frame]]  # (who asks, head, body) -> answer
+
+_log = logging.getLogger(__name__)
+
+
+class NodeGoneError(FauxviderError, ConnectionError):
+    """The other node cannot be reached; or (`was_asked`) it went when it may have begun to work on a request."""
+
+    was_asked = False
+
+
+class Hops:
+    """This node's end of all hops: it asks others, and `serve` answers them."""
+
+    def __init__(self, node: str, secret: str, serve: Serve, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Take the port. Raises PortTakenError, or UsageError for an address that is none of this machine."""
+        self._node = node
+        self._secret = secret
+        self._serve = serve
+        self._socket = bind(host, port)
+        bound, number = self._socket.getsockname()[:2]
+        self.address = f"[{bound}]:{number}" if ":" in bound else f"{bound}:{number}"
+        self._server: asyncio.Server | None = None
+        self._lines: dict[str, asyncio.Task[_Line]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._greeted, sock=self._socket, limit=1024 * 1024)
+
+    async def stop(self) -> None:
+        """Ask and answer nothing any more."""
+        if self._server is not None:
+            self._server.close()
+        for task in (*self._tasks, *self._lines.values()):
+            task.cancel()
+        self._socket.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def ask(self, address: str, head: Head, body: bytes) -> Frame:
+        """Ask the node at an address. Raises NodeGoneError."""
+        line = self._lines.get(address)
+        if line is None or (line.done() and (line.cancelled() or line.exception() or line.result().is_closed)):
+            line = self._lines[address] = asyncio.create_task(_Line.open(address, self._node, self._secret))
+        was_asked = False
+        try:
+            open_line = await asyncio.shield(line)
+            was_asked = not open_line.is_closed
+            return await open_line.ask(head, body)
+        except OSError as error:
+            gone = NodeGoneError(f"the node at {address} is gone: {error}")
+            gone.was_asked = was_asked
+            raise gone from None
+
+    # --- answering
+
+    async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        try:
+            async with asyncio.timeout(_GREETING_S):
+                head, _ = await _read(reader, max_body=0)
+            if hmac.compare_digest(str(head.get("secret", "")).encode(), self._secret.encode()):
+                await self._answer(str(head.get("node", "")), reader, writer)
+        except (OSError, EOFError, ValueError, TimeoutError):
+            pass  # the other end went, or was no node
+        finally:
+            writer.close()
+
+    async def _answer(self, node: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        working: dict[int, asyncio.Task[None]] = {}
+
+        async def work(number: int, head: Head, body: bytes) -> None:
+            try:
+                answer, data = await self._serve(node, head, body)
+            except Exception:  # noqa: BLE001 - a fault of ours must not leave the other node waiting
+                _log.exception("a request of the node %s failed", node)
+                answer, data = {"failed": True}, b""
+            working.pop(number, None)
+            _write(writer, {**answer, "number": number}, data)
+
+        try:
+            while True:
+                head, body = await _read(reader)
+                number = int(head["number"])
+                if head.get("cancel"):
+                    if number in working:
+                        working[number].cancel()
+                    continue
+                working[number] = asyncio.create_task(work(number, head, body))
+        finally:
+            for task in list(working.values()):
+                task.cancel()
+
+
+class _Line:
+    """One connection to another node, by which many requests go at once."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._asked: dict[int, asyncio.Future[Frame]] = {}
+        self._count = 0
+        self.is_closed = False
+        self._reading = asyncio.create_task(self._read(reader))
+
+    @classmethod
+    async def open(cls, address: str, node: str, secret: str) -> _Line:
+        host, _, port = address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), limit=1024 * 1024)
+        _write(writer, {"secret": secret, "node": node}, b"")
+        return cls(reader, writer)
+
+    async def ask(self, head: Head, body: bytes) -> Frame:
+        """Ask; when the asker is cancelled, the other node stops working on it. Raises OSError."""
+        if self.is_closed:
+            raise ConnectionResetError("the connection was closed")
+        self._count += 1
+        number = self._count
+        future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
+        _write(self._writer, {**head, "number": number}, body)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if not self.is_closed:
+                _write(self._writer, {"number": number, "cancel": True}, b"")
+            raise
+        finally:
+            self._asked.pop(number, None)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while True:
+                head, body = await _read(reader)
+                future = self._asked.get(int(head["number"]))
+                if future is not None and not future.done():
+                    future.set_result((head, body))
+        except (OSError, EOFError, ValueError) as error:
+            self._end(error)
+        finally:
+            self._end(ConnectionResetError("the connection was closed"))
+            self._writer.close()
+
+    def _end(self, error: Exception) -> None:
+        self.is_closed = True
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(ConnectionResetError(str(error)))
+
+
+def _write(writer: asyncio.StreamWriter, head: Head, body: bytes) -> None:
+    with contextlib.suppress(RuntimeError):  # closed meanwhile: the reading side notices
+        text = orjson.dumps(head)
+        writer.write(b"".join((_LENGTHS.pack(len(text), len(body)), text, body)))
+
+
+async def _read(reader: asyncio.StreamReader, *, max_body: int = _MAX_BODY) -> Frame:
+    """Read a frame. Raises EOFError at the end, ValueError for what is none."""
+    try:
+        head_size, body_size = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
+        if head_size > _MAX_HEAD or body_size > max_body:
+            raise ValueError("a frame is too long")
+        text = await reader.readexactly(head_size)
+        head = orjson.loads(text)
+        if not isinstance(head, dict):
+            raise ValueError("a frame has no head")  # noqa: TRY004 - it is what came that is wrong
+        return head, await reader.readexactly(body_size) if body_size else b""
+    except asyncio.IncompleteReadError:
+        raise EOFError from None

@@ -1,0 +1,149 @@
+"""The applications of one node among several: a request for a world that another node has is passed on to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any, TypeVar
+
+from fauxvider.clock import monotonic_ms
+from fauxvider.errors import StoreError
+from fauxvider.ports import SharedFile
+from fauxvider.server.app import Pages, Place, ProviderApp, read_request
+from fauxvider.server.hops import Frame, Head, Hops, NodeGoneError
+from fauxvider.server.passing import reply_frame, reply_of, request_frame, request_of
+from fauxvider.service.emulator import Emulator
+from fauxvider.service.handle import handle
+from fauxvider.service.sharing import Elsewhere, Sharing
+from fauxvider.service.wire import Reply, Request, WireFault
+from fauxvider.service.world import World, WorldOptions
+
+__all__ = ["Node", "SharedApp"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+T = TypeVar("T")
+_PAUSE_S = 0.05  # between two looks for the node that takes over
+_SAFE = ("GET", "HEAD")
+_TEXT = [(b"content-type", b"text/plain")]
+_MOVED: Head = {"moved": True}
+ControlServe = Callable[[Head, bytes], Awaitable[Frame]]
+
+
+class Node:
+    """One process of several: its part in sharing worlds, and its end of the hops."""
+
+    def __init__(
+        self, emulator: Emulator, file: SharedFile, *, lets_go: bool, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        """Take the port for hops. Raises PortTakenError, UsageError."""
+        self.emulator = emulator
+        self.sharing = Sharing(emulator, file, lets_go=lets_go)
+        self.hops = Hops(file.node, file.secret, self._serve, host=host, port=port)
+        self.serve_control: ControlServe | None = None
+        self._patience_ms = round(file.lease_s * 1000) + 2000
+
+    async def start(self, defaults: WorldOptions) -> None:
+        """Join the other nodes. Raises StoreError."""
+        await self.hops.start()
+        await self.sharing.start(self.hops.address, defaults)
+
+    async def stop(self) -> None:
+        await self.sharing.stop()
+        await self.hops.stop()
+
+    async def looking(self, find: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
+        """Look for a world again and again, until the lease of a node that is gone must be over."""
+        deadline = monotonic_ms() + self._patience_ms
+        while True:
+            yield await find()
+            if monotonic_ms() > deadline:
+                return
+            await asyncio.sleep(_PAUSE_S)
+
+    @contextlib.asynccontextmanager
+    async def counted(self, name: str, through: str = "") -> AsyncIterator[None]:
+        """Count a request in and out; the world may go to who asks more when it is done."""
+        self.sharing.begin(name, through)
+        try:
+            yield
+        finally:
+            self.sharing.end(name)
+
+    async def _serve(self, node: str, head: Head, body: bytes) -> Frame:
+        """Answer another node."""
+        if head["kind"] == "control":
+            return await self._serve_control(head, body)
+        place = Place(*head["place"])
+        world = await self._own(place.world)
+        if world is None:
+            return _MOVED, b""
+        async with self.counted(place.world, node):
+            reply = await handle(world.provider(place.provider), request_of(head, place, body))
+        if self.sharing.file.was_refused(place.world):
+            return _MOVED, b""
+        await self.sharing.let_go(place.world)
+        return reply_frame(reply)
+
+    async def _serve_control(self, head: Head, body: bytes) -> Frame:
+        world = await self._own(head["world"])
+        if self.serve_control is None or (world is None and not head["make"]):
+            return _MOVED, b""
+        async with self.counted(head["world"]):
+            return await self.serve_control(head, body)
+
+    async def _own(self, name: str) -> World | None:
+        world = await self.sharing.find(name)
+        return world if isinstance(world, World) else None
+
+
+class SharedApp(ProviderApp):
+    """The providers' HTTP face of a node: worlds that are elsewhere are asked there."""
+
+    def __init__(self, emulator: Emulator, pages: Pages | None, node: Node) -> None:
+        super().__init__(emulator, pages)
+        self._node = node
+
+    async def answer(self, place: Place, scope: Message, receive: Receive) -> Reply | None:
+        try:
+            return await self._answer(place, scope, receive)
+        except StoreError as error:
+            return Reply(503, _TEXT, f"fauxvider: {error}".encode())
+
+    async def _answer(self, place: Place, scope: Message, receive: Receive) -> Reply | None:
+        sharing, request = self._node.sharing, None
+        here = sharing.here(place.world)
+        limit = self.emulator.compiled(place.provider, {}).max_body
+        if here is not None:
+            limit = here.provider(place.provider).compiled.max_body
+        async for where in self._node.looking(lambda: sharing.find(place.world)):
+            if where is None:
+                return None if request is None else _unavailable("the world is gone")
+            request = request or await read_request(place, scope, receive, limit)
+            reply = await self._asked(where, place, request)
+            if reply is not None:
+                return reply
+        return _unavailable("the node that had the world is gone, and nobody could take over")
+
+    async def _asked(self, where: World | Elsewhere, place: Place, request: Request) -> Reply | None:
+        """Have the request answered; None when the world turns out to be somewhere else."""
+        sharing = self._node.sharing
+        if isinstance(where, World):
+            async with self._node.counted(place.world):
+                reply = await handle(where.provider(place.provider), request)
+            return None if sharing.file.was_refused(place.world) else reply
+        head, body = request_frame(place, request)
+        try:
+            answer, data = await self._node.hops.ask(where.address, head, body)
+        except NodeGoneError as gone:
+            if gone.was_asked and request.method not in _SAFE:
+                # It may have been accepted: whoever asked has to find out, as with any server that dies.
+                return Reply(502, [], b"", wire=WireFault("reset"))
+            return None
+        return None if "moved" in answer else reply_of(answer, data)
+
+
+def _unavailable(why: str) -> Reply:
+    return Reply(503, _TEXT, f"fauxvider: {why}".encode())

@@ -1,0 +1,166 @@
+"""Worlds that several processes serve: who has which, taking over from the dead, letting go to who is asked more.
+
+Each world has one owner at a time (`fauxvider.ports.SharedFile`), so that nothing in a world knows of other
+processes: its clock, limits and idempotency keys are one process's own. A node that is asked for another's
+world passes the request on; when all requests for a world come through one other node, that one gets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+
+from fauxvider.clock import wall_ms
+from fauxvider.errors import StoreError
+from fauxvider.ports import Claim, SharedFile
+from fauxvider.service import durable
+from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
+from fauxvider.service.world import World, WorldOptions
+
+__all__ = ["Elsewhere", "Sharing"]
+
+_STREAK = 16  # requests in a row through one other node, after which it gets the world
+_HEAVY = 5000  # requests of a world, from which on it stays where it is
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A world that another node has; ``address`` is where that node takes requests of its like."""
+
+    address: str
+
+
+class Sharing:
+    """This process as one of several on a store. One event loop owns it."""
+
+    def __init__(self, emulator: Emulator, file: SharedFile, *, lets_go: bool = False) -> None:
+        """`lets_go`: worlds may move to other nodes; not where somebody holds on to them in this process."""
+        self.emulator = emulator
+        self.file = file
+        self._lets_go = lets_go
+        self._finding: dict[str, asyncio.Task[World | Elsewhere | None]] = {}
+        self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._streaks: dict[str, tuple[str, int]] = {}  # worlds that were asked for through another node of late
+        self._busy: dict[str, int] = {}  # requests that are at work in a world
+        self._watch: asyncio.Task[None] | None = None
+
+    # --- being one of the nodes
+
+    async def start(self, address: str, defaults: WorldOptions) -> None:
+        """Join the others; the default world is made unless there is one. Raises StoreError."""
+        self.emulator.defaults = defaults
+        await self.file.join(address)
+        if await self.find(DEFAULT_WORLD) is None:
+            await self.make(DEFAULT_WORLD, defaults)
+        self._watch = asyncio.create_task(self._go_on())
+
+    async def stop(self) -> None:
+        """Look after nothing any more; what is owned is given up when the store is closed."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+
+    async def _go_on(self) -> None:
+        """Renew the lease, and take over what is due and has lost its owner."""
+        while True:
+            await asyncio.sleep(self.file.lease_s / 4)
+            try:
+                await self.file.beat()
+                for name in await self.file.unserved(wall_ms()):
+                    await self.find(name)
+            except StoreError as error:
+                _log.warning("%s", error)
+
+    # --- finding worlds
+
+    def here(self, name: str) -> World | None:
+        """Give a world that is this node's beyond doubt, at once."""
+        world = self.emulator.find_world(name)
+        if world is None or not self.file.is_sure or self.file.is_lost(name):
+            return None
+        return world
+
+    async def find(self, name: str) -> World | Elsewhere | None:
+        """Give a world, or say where it is; None when there is none. One that nobody has becomes this node's."""
+        while (leaving := self._leaving.get(name)) is not None:
+            await asyncio.shield(leaving)
+        world = self.here(name)
+        if world is not None:
+            return world
+        finding = self._finding.get(name)
+        if finding is None:
+            finding = self._finding[name] = asyncio.create_task(self._find(name))
+            finding.add_done_callback(lambda _done: self._finding.pop(name, None))
+        return await asyncio.shield(finding)
+
+    async def _find(self, name: str) -> World | Elsewhere | None:
+        claim = await self.file.claim(name)
+        known = self.emulator.find_world(name)
+        if claim is not None and not claim.address and claim.is_known and known is not None:
+            return known
+        self.emulator.forget_world(name)
+        self._streaks.pop(name, None)
+        if claim is None or claim.address:
+            return None if claim is None else Elsewhere(claim.address)
+        saved = await self.file.read(name)
+        return None if saved is None else durable.restored(self.emulator, saved)
+
+    async def claim_new(self, name: str) -> Elsewhere | None:
+        """Get ready to make a world of this name here, unless another node has one of that name."""
+        claim: Claim | None = await self.file.claim(name, make=True)
+        return Elsewhere(claim.address) if claim is not None and claim.address else None
+
+    async def make(self, name: str, options: WorldOptions) -> World | Elsewhere:
+        """Make a world, an existing one of that name anew; another node's is that node's to make anew."""
+        elsewhere = await self.claim_new(name)
+        if elsewhere is not None:
+            return elsewhere
+        world = self.emulator.make_world(name, options)
+        await self.emulator.kept(name)
+        return world
+
+    # --- letting go
+
+    def begin(self, name: str, through: str = "") -> None:
+        """Count a request in, `through` another node if it came that way."""
+        self._busy[name] = self._busy.get(name, 0) + 1
+        if through:
+            node, count = self._streaks.get(name, ("", 0))
+            self._streaks[name] = (through, count + 1 if node == through else 1)
+        elif self._streaks:
+            self._streaks.pop(name, None)
+
+    def end(self, name: str) -> None:
+        """Count it out again."""
+        left = self._busy.pop(name, 1) - 1
+        if left:
+            self._busy[name] = left
+
+    async def let_go(self, name: str) -> None:
+        """Give a world up when others ask for it and nothing in it is under way."""
+        _, count = self._streaks.get(name, ("", 0))
+        if not self._lets_go or count < _STREAK or name in self._leaving or not self._is_light(name):
+            return
+        world = self.emulator.world(name)
+        self._streaks.pop(name, None)
+        world.note_state(durable.state_of(world))
+        self.emulator.forget_world(name)
+        leaving = self._leaving[name] = asyncio.create_task(self._release(name))
+        leaving.add_done_callback(lambda _done: self._leaving.pop(name, None))
+        await asyncio.shield(leaving)
+
+    def _is_light(self, name: str) -> bool:
+        """Tell whether a world can be read by another node at once, and nothing in it is under way."""
+        world = self.emulator.find_world(name)
+        is_free = world is not None and world.is_idle and not self._busy.get(name)
+        return is_free and world.requests < _HEAVY and self.emulator.settings.live is None  # type: ignore[union-attr]
+
+    async def _release(self, name: str) -> None:
+        try:
+            await self.file.release(name)
+        except StoreError as error:
+            _log.warning("%s", error)  # it was forgotten here: whoever is asked for it next asks the store

@@ -1,0 +1,78 @@
+"""What has to happen at once in the server, as Lua: claims, commits, the sweep for what nobody serves.
+
+A world's hash holds how it was made, how far it is, who owns it, and the fence: the number of its owner's claim,
+from one counter for all worlds, so that no number ever comes back. A node is alive as long as its key is.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CLAIM", "COMMIT", "RELEASE", "SWEEP"]
+
+# KEYS: world, fence counter, my node's key. ARGV: my node, keys of nodes, may make it, the fence I had, my address,
+# my lease (ms). Gives {} for no such world, {owner, address} for another's, {fence, was it still mine}.
+CLAIM = """
+redis.call('SET', KEYS[3], ARGV[5], 'PX', ARGV[6])
+if ARGV[3] == '0' and redis.call('HEXISTS', KEYS[1], 'made') == 0 then return {} end
+local known = redis.call('HMGET', KEYS[1], 'owner', 'fence')
+local owner = known[1]
+if owner == ARGV[1] and known[2] == ARGV[4] then return {ARGV[4], '1'} end
+if owner and owner ~= '' and owner ~= ARGV[1] then
+  local address = redis.call('GET', ARGV[2] .. owner)
+  if address then return {'', owner, address} end
+end
+local fence = tostring(redis.call('INCR', KEYS[2]))
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'fence', fence)
+return {fence, '0'}
+"""
+
+# KEYS: world, facts, journal, due, worlds. ARGV: fence, world, then operations. All of them, or 0 and none.
+#   S key field value   D key field   T moment ("" for nothing due)   X (the world is forgotten)
+COMMIT = """
+if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
+local i = 3
+while i <= #ARGV do
+  local what = ARGV[i]
+  if what == 'S' then
+    redis.call('HSET', KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2], ARGV[i + 3])
+    i = i + 4
+  elseif what == 'D' then
+    redis.call('HDEL', KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2])
+    i = i + 3
+  elseif what == 'T' then
+    if ARGV[i + 1] == '' then redis.call('ZREM', KEYS[4], ARGV[2])
+    else redis.call('ZADD', KEYS[4], ARGV[i + 1], ARGV[2]) end
+    i = i + 2
+  else
+    redis.call('UNLINK', KEYS[2], KEYS[3])
+    redis.call('HDEL', KEYS[1], 'made', 'state')
+    redis.call('ZREM', KEYS[4], ARGV[2])
+    i = i + 1
+  end
+end
+if redis.call('HEXISTS', KEYS[1], 'made') == 1 then redis.call('SADD', KEYS[5], ARGV[2])
+else
+  redis.call('SREM', KEYS[5], ARGV[2])
+  redis.call('DEL', KEYS[1])
+end
+return 1
+"""
+
+# KEYS: world. ARGV: fence.
+RELEASE = """
+if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'owner', '')
+return 1
+"""
+
+# KEYS: due. ARGV: now, keys of worlds, keys of nodes, how many at most. Gives the worlds that are due and no node's.
+SWEEP = """
+local found = {}
+for _, name in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', ARGV[1], 'BYSCORE')) do
+  local owner = redis.call('HGET', ARGV[2] .. name, 'owner')
+  if not owner or owner == '' or redis.call('EXISTS', ARGV[3] .. owner) == 0 then
+    found[#found + 1] = name
+    if #found >= tonumber(ARGV[4]) then break end
+  end
+end
+return found
+"""

@@ -1,0 +1,126 @@
+"""The server behind ``redis://``: reaching it, and refusing one that would lose what it is given."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import redis
+from redis import exceptions
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from fauxvider.errors import StoreError, UsageError
+
+__all__ = ["PREFIX", "Server", "open_server"]
+
+PREFIX = "fauxvider:"
+FORMAT = "1"
+_OLDEST = (6, 2)
+_LEASE_S = 5.0
+_LEASES = (0.2, 3600.0)
+_PATIENCE_S = 5.0  # for one answer
+_RETRIES = 6  # 0.05 s, doubled up to 1 s: a restart of the server is sat out
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that is fit for use. ``shown`` is its address without a password."""
+
+    client: Any
+    shown: str
+    node: str
+    secret: str
+    lease_s: float
+
+    def leave(self, key: str) -> None:
+        """Say that this node is gone; a server that is gone itself will find out."""
+        try:
+            self.client.delete(key)
+        except exceptions.RedisError:
+            pass
+        finally:
+            self.client.close()
+
+
+def open_server(url: str, *, power_loss: bool, node: str = "") -> Server:
+    """Connect and look. Raises UsageError for a bad address, StoreError for a server that is not fit."""
+    plain, lease_s = _taken_apart(url)
+    try:
+        retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), _RETRIES)
+        client: Any = redis.Redis.from_url(
+            plain,
+            retry=retry,
+            retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError],
+            socket_timeout=_PATIENCE_S,
+            socket_connect_timeout=_PATIENCE_S,
+            protocol=2,
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{_shown(url)!r} is no address of a store: {error}") from None
+    shown = _shown(url)
+    try:
+        doubt = _doubt(client, power_loss=power_loss)
+        if not doubt:
+            client.set(f"{PREFIX}secret", secrets.token_urlsafe(32), nx=True)
+            secret = client.get(f"{PREFIX}secret").decode()
+    except exceptions.RedisError as error:
+        doubt = " ".join(str(error).split())
+    if doubt:
+        client.close()
+        raise StoreError(f"{shown}: {doubt}")
+    return Server(client, shown, node or secrets.token_hex(8), secret, lease_s)
+
+
+def _taken_apart(url: str) -> tuple[str, float]:
+    """Give the address as the library takes it, and the lease in seconds, which is ours."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    text = options.pop("lease", str(_LEASE_S))
+    try:
+        lease_s = float(text)
+    except ValueError:
+        lease_s = 0.0
+    if not _LEASES[0] <= lease_s <= _LEASES[1]:
+        raise UsageError(f"lease={text}: a lease is a number of seconds from {_LEASES[0]} to {_LEASES[1]:.0f}")
+    # Not urlunsplit, which makes unix:/path of unix:///path.
+    return f"{parts.scheme}://{parts.netloc}{parts.path}?{urlencode(options)}", lease_s
+
+
+def _shown(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _doubt(client: Any, *, power_loss: bool) -> str:
+    """Say why a server is not fit; "" for one that is."""
+    facts: dict[str, Any] = client.info()
+    version = tuple(int(part) for part in str(facts.get("redis_version", "0")).split(".")[:2])
+    if version < _OLDEST:
+        return f"version {facts.get('redis_version')} is too old: {'.'.join(map(str, _OLDEST))} or newer is needed"
+    if facts.get("cluster_enabled"):
+        return "a cluster's node: worlds need one server that holds all their keys"
+    if facts.get("role") != "master":
+        return "a replica, which takes no writes: name its primary"
+    policy = facts.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        return f"maxmemory-policy is {policy}, which throws facts away when memory runs short: set noeviction"
+    if power_loss and (unsafe := _unsafe(client)):
+        return unsafe
+    client.set(f"{PREFIX}format", FORMAT, nx=True)
+    known = client.get(f"{PREFIX}format").decode()
+    if known != FORMAT:
+        return f"used by a newer fauxvider (format {known}; this one reads {FORMAT}): use that one, or another database"
+    return ""
+
+
+def _unsafe(client: Any) -> str:
+    try:
+        found = client.config_get("append*")
+    except exceptions.ResponseError:
+        return "does not tell whether it writes each command to its disk, which --durable needs"
+    if (found.get("appendonly"), found.get("appendfsync")) != ("yes", "always"):
+        return "--durable needs a server with appendonly yes and appendfsync always"
+    return ""
