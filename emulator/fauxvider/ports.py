@@ -322,11 +322,6 @@ class SharedFile(StoreFile, Protocol):
         """Seconds for which a node that says nothing is taken to be alive."""
         ...
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether this node's own lease has not run out: what it owns is still its own."""
-        ...
-
     def is_lost(self, world: str) -> bool:
         """Whether a world turned out to be another node's, or its last facts could not be kept."""
         ...
@@ -344,7 +339,10 @@ class SharedFile(StoreFile, Protocol):
         ...
 
     async def claim(self, world: str, *, make: bool = False) -> Claim | None:
-        """Claim a world that nobody has; None when there is none of this name, and it is not to be made."""
+        """Claim a world that nobody has, and renew the lease.
+
+        None when there is no world of this name, and it is not to be made.
+        """
         ...
 
     async def read(self, world: str) -> SavedWorld | None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fauxvider.clock import wall_ms
+from fauxvider.clock import monotonic_ms, wall_ms
 from fauxvider.errors import StoreError
-from fauxvider.ports import Claim, SharedFile
+from fauxvider.ports import SharedFile
 from fauxvider.service import durable
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.world import World, WorldOptions
@@ -46,13 +47,15 @@ class Sharing:
         self._streaks: dict[str, tuple[str, int]] = {}  # worlds that were asked for through another node of late
         self._busy: dict[str, int] = {}  # requests that are at work in a world
         self._watch: asyncio.Task[None] | None = None
+        self._sure_until = 0
 
     # --- being one of the nodes
 
     async def start(self, address: str, defaults: WorldOptions) -> None:
         """Join the others; the default world is made unless there is one. Raises StoreError."""
         self.emulator.defaults = defaults
-        await self.file.join(address)
+        with self._renewing():
+            await self.file.join(address)
         if await self.find(DEFAULT_WORLD) is None:
             await self.make(DEFAULT_WORLD, defaults)
         self._watch = asyncio.create_task(self._go_on())
@@ -64,12 +67,21 @@ class Sharing:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
 
+    @contextlib.contextmanager
+    def _renewing(self) -> Iterator[None]:
+        """Count the lease anew, from when it was asked for; nothing is renewed by what fails."""
+        asked = monotonic_ms()
+        yield
+        # A quarter less than the store counts: this node is the first to know that it may have lost its worlds.
+        self._sure_until = asked + round(self.file.lease_s * 750)
+
     async def _go_on(self) -> None:
         """Renew the lease, and take over what is due and has lost its owner."""
         while True:
             await asyncio.sleep(self.file.lease_s / 4)
             try:
-                await self.file.beat()
+                with self._renewing():
+                    await self.file.beat()
                 for name in await self.file.unserved(wall_ms()):
                     await self.find(name)
             except StoreError as error:
@@ -80,7 +92,7 @@ class Sharing:
     def here(self, name: str) -> World | None:
         """Give a world that is this node's beyond doubt, at once."""
         world = self.emulator.find_world(name)
-        if world is None or not self.file.is_sure or self.file.is_lost(name):
+        if world is None or monotonic_ms() >= self._sure_until or self.file.is_lost(name):
             return None
         return world
 
@@ -98,7 +110,8 @@ class Sharing:
         return await asyncio.shield(finding)
 
     async def _find(self, name: str) -> World | Elsewhere | None:
-        claim = await self.file.claim(name)
+        with self._renewing():
+            claim = await self.file.claim(name)
         known = self.emulator.find_world(name)
         if claim is not None and not claim.address and claim.is_known and known is not None:
             return known
@@ -111,7 +124,8 @@ class Sharing:
 
     async def claim_new(self, name: str) -> Elsewhere | None:
         """Get ready to make a world of this name here, unless another node has one of that name."""
-        claim: Claim | None = await self.file.claim(name, make=True)
+        with self._renewing():
+            claim = await self.file.claim(name, make=True)
         return Elsewhere(claim.address) if claim is not None and claim.address else None
 
     async def make(self, name: str, options: WorldOptions) -> World | Elsewhere:

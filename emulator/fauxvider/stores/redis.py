@@ -15,7 +15,6 @@ from typing import Any, TypeAlias, TypeVar
 import orjson
 from redis import exceptions
 
-from fauxvider.clock import monotonic_ms
 from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, Secret
 from fauxvider.errors import StoreError
 from fauxvider.ports import Claim, SavedWorld
@@ -48,7 +47,6 @@ class RedisFile:
         self.node, self.secret, self.lease_s = self._server.node, self._server.secret, self._server.lease_s
         self.written = 0
         self._address = ""
-        self._sure_until = 0
         self._fences: dict[str, str] = {}
         self._lost: dict[str, str] = {}  # worlds, and why
         self._refused: set[str] = set()  # those of them that others have, so that nothing of the last turns was kept
@@ -63,10 +61,6 @@ class RedisFile:
 
     # --- this node among the others
 
-    @property
-    def is_sure(self) -> bool:
-        return monotonic_ms() < self._sure_until
-
     def is_lost(self, world: str) -> bool:
         return world in self._lost
 
@@ -80,23 +74,15 @@ class RedisFile:
 
     async def beat(self) -> None:
         """Renew the lease."""
-        before = monotonic_ms()
         await self._call(lambda: self._client.set(_node(self.node), self._address, px=round(self.lease_s * 1000)))
-        self._renewed(before)
-
-    def _renewed(self, asked: int) -> None:
-        # A quarter less than the server counts, so that this node knows first that it may have lost its worlds.
-        self._sure_until = asked + round(self.lease_s * 750)
 
     async def claim(self, world: str, *, make: bool = False) -> Claim | None:
         """Claim a world that nobody has; None when there is none of this name, and it is not to be made."""
-        before = monotonic_ms()
         known = "" if world in self._lost else self._fences.get(world, "")
         keys = [_world(world), f"{PREFIX}fence", _node(self.node)]
         lease = round(self.lease_s * 1000)
         args = [self.node, _node(""), int(make), known, self._address, lease]
         found = await self._call(lambda: self._claim(keys, args))
-        self._renewed(before)
         if found and found[0]:
             self._fences[world] = found[0].decode()
             self._lost.pop(world, None)
