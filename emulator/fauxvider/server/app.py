@@ -18,7 +18,7 @@ from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.handle import handle
 from fauxvider.service.wire import Reply, Request
 
-__all__ = ["WORLD", "Place", "ProviderApp", "read_request", "world_of"]
+__all__ = ["WORLD", "ClientLeftError", "Place", "ProviderApp", "read_request", "world_of"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -43,6 +43,10 @@ class Place(NamedTuple):
     site: str
 
 
+class ClientLeftError(Exception):
+    """The client left, or was cut, before its request was whole."""
+
+
 class ProviderApp:
     """ASGI application over an `Emulator`."""
 
@@ -61,9 +65,12 @@ class ProviderApp:
             await _other(scope, receive, send)
             return
         place = self._place(scope)
-        reply = None if place is None else await self.answer(place, scope, receive)
-        if reply is None:
-            reply = await self._nothing_there(scope, receive)
+        try:
+            reply = None if place is None else await self.answer(place, scope, receive)
+            if reply is None:
+                reply = await self._nothing_there(scope, receive)
+        except ClientLeftError:
+            return  # what was never asked to the end is neither answered nor noted
         if reply.wire is None:
             await _send(scope, send, reply)
         else:
@@ -130,7 +137,7 @@ def world_of(path: str) -> tuple[str, str]:
 
 
 async def read_request(place: Place, scope: Message, receive: Receive, limit: int) -> Request:
-    """Read a request; of its body `limit` bytes at most."""
+    """Read a request; of its body `limit` bytes at most. Raises ClientLeftError."""
     body, is_over = await _read(receive, limit)
     return Request(
         method=scope["method"],
@@ -150,20 +157,28 @@ async def _read(receive: Receive, limit: int) -> tuple[bytes, bool]:
     """Read the whole body; keep `limit` bytes of it at most, and tell whether there was more."""
     message = await receive()
     if not message.get("more_body"):
-        body: bytes = message.get("body", b"")
+        body: bytes | None = message.get("body")
+        if body is None:
+            return _no_body(message), False
         return (body, False) if len(body) <= limit else (body[:limit], True)
     parts, size, is_over = [message.get("body", b"")], 0, False
     size = len(parts[0])
     while message.get("more_body"):
         message = await receive()
         if message["type"] == "http.disconnect":
-            break
+            raise ClientLeftError
         part = message.get("body", b"")
         size += len(part)
         is_over = is_over or size > limit
         if not is_over:
             parts.append(part)
     return b"".join(parts), is_over
+
+
+def _no_body(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientLeftError
+    return b""
 
 
 async def _send(scope: Message, send: Send, reply: Reply) -> None:
