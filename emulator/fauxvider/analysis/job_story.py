@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
+from fauxvider.analysis.payments import Money
 from fauxvider.contract.model import Contract, Url
+from fauxvider.engine.callbacks import is_progress
 
 __all__ = ["Asked", "End", "JobStory", "Note", "Shown", "Tried"]
 
@@ -190,6 +192,8 @@ class JobStory:
     def end_told_by(self, tried: Tried) -> End | None:
         """Give the end that a callback tells of: it says what was so when it was made, however late it comes."""
         events = self.contract.callbacks.events if self.contract.callbacks is not None else {}
+        if self.contract.callbacks is not None and is_progress(self.contract.callbacks, tried.event):
+            return None
         before = [end for end in self.ends if end.at <= tried.at]
         named = [end for end in before if events.get(end.state) == tried.event]
         return next(reversed(named or before), None)

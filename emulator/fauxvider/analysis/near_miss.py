@@ -176,13 +176,13 @@ def _asked_key(operation: Operation, match: Match, tree: Any) -> tuple[str, ...]
 
 
 def _model(contract: Contract, key: tuple[str, ...]) -> Model | None:
-    return next((one for one in contract.models.values() if key and one.key == key), None)
+    return next((one for one in contract.models.values() if key in (one.key, *one.also)), None)
 
 
 def _unknown_model(places: Places, operation: Operation, asked: tuple[str, ...], model: Model | None) -> NearMiss:
-    known = [one for one in places.contract.models.values() if one.active and len(one.key) == len(asked)]
-    near = closest("/".join(asked), ["/".join(one.key) for one in known], count=3)
-    keys = {"/".join(one.key): " ".join(one.key) for one in known}
+    known = [one for one in places.contract.models.values() if one.active and one.keys_of(len(asked))]
+    keys = {"/".join(key): " ".join(key) for one in known for key in one.keys_of(len(asked))[:1]}
+    near = closest("/".join(asked), list(keys), count=3)
     names = tuple(keys[one] for one in near) or tuple(list(keys.values())[:_MAX_KEYS])
     subject = f"model {shown(' '.join(asked))}" if any(asked) else "the model"
     problem = "is unknown" if any(asked) else "is not named"

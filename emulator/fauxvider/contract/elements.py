@@ -94,6 +94,12 @@ class Account:
 class State:
     word: str
     canonical: Canonical
+    shown: str = ""  # the word in its place, where another state has that one too
+
+    @property
+    def said(self) -> str:
+        """The word that answers show."""
+        return self.shown or self.word
 
     @property
     def is_terminal(self) -> bool:

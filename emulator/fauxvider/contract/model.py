@@ -97,8 +97,12 @@ class Model:
     cost: Cost
     timing: Mapping[str, Span]  # by state word
     picture: Picture
-    also: tuple[tuple[str, ...], ...] = ()  # further keys
     quoted_by: tuple[str, ...] | None = None  # the parameters that alone decide size and price, if they do
+    also: tuple[tuple[str, ...], ...] = ()  # further keys
+
+    def keys_of(self, length: int) -> list[tuple[str, ...]]:
+        """Give the keys that have so many parts: an operation asks for them in as many places."""
+        return [key for key in (self.key, *self.also) if len(key) == length]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +110,15 @@ class Waits:
     """How long an answer is held. Without `query` and `header` it is until the job ends."""
 
     query: str = ""
-    header: str = ""  # lower case
-    directive: str = ""  # of several in that header: the one that asks for a hold
-    bare: int | None = None  # the span of a directive without a number
-    unit: int = 1  # ms
     default: int = 0
     low: int = 0
     high: int = 0
     outside: Literal["clamp", "refuse"] = "clamp"
     unless: tuple[str, ...] = ()  # body pointer that switches blocking off
+    header: str = ""  # lower case
+    directive: str = ""  # of several in that header: the one that asks for a hold
+    bare: int | None = None  # the span of a directive without a number
+    unit: int = 1  # ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ __all__ = ["Names", "pointer_of_name"]
 
 _CANONICAL = "queued running succeeded failed cancelled timed_out moderated expired"
 _OUTPUT = "number url key width height format ext media_type bytes"
-_ISSUE = "path pointer field keyword limit low high value loc text type"
+_ISSUE = "path pointer field at keyword limit low high value loc text type"
 _DELIVERY = (
     "id event status address created updated ended automatic payload payload_text secret_id attempt_count "
     "max_attempts next_at failure failure_detail attempts"

@@ -79,7 +79,7 @@ def account_of(root: Node) -> Account:
 
 def lifecycle_of(root: Node) -> Lifecycle:
     node = root.at("lifecycle")
-    states = {one.name: State(one.name, cast("Canonical", one.text("is"))) for one in node.at("states").entries()}
+    states = {one.name: _state(one) for one in node.at("states").entries()}
     failures = {one.name: _failure(one, states) for one in node.at("failures").entries()}
     fallback = next((name for name, failure in failures.items() if failure.end == "failed"), "")
     default = node.chosen("default_failure", failures, "failure", fallback)
@@ -147,6 +147,10 @@ def _live(node: Node, failures: Mapping[str, Failure], default: str) -> dict[Liv
         if node.has(kind) and failures[found[kind]].end == "succeeded":
             raise node.at(kind).wrong(f"{found[kind]!r} is a success, but there is no picture then")
     return found
+
+
+def _state(node: Node) -> State:
+    return State(node.name, cast("Canonical", node.text("is")), node.text("shown"))
 
 
 def _phase(node: Node, states: Mapping[str, State]) -> Phase:

@@ -232,7 +232,7 @@ class _Reader:
             names = [""] if schema.value is not None else []
             return LazyValidators(names, lambda _: combined(schema.value, {}, at=(), must_stand=False))
         models = self.known.models
-        names = [name for name, model in models.items() if key_length in {len(key) for key in (model.key, *model.also)}]
+        names = [name for name, model in models.items() if model.keys_of(key_length)]
         if models and not names:
             raise self.node.at("model").wrong(f"no model has a key of {key_length} parts")
         return LazyValidators(names, self._maker(schema.value))

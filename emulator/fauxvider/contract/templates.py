@@ -159,6 +159,16 @@ class TemplateCompiler:
 
         return joined(render, [node], optional=[node])
 
+    def _text_of(self, tree: Mapping[str, Any]) -> Node:
+        node = self._at("$text", tree["$text"])
+        inner = node.call()
+
+        def render(scope: Scope) -> str:
+            parts = inner(scope)
+            return "".join(map(text_of, parts)) if isinstance(parts, list) else text_of(parts)
+
+        return joined(render, [node])
+
     def _first(self, tree: Mapping[str, Any]) -> Node:
         nodes = self._list_of(tree, "$first")
         renders = [node.call() for node in nodes]
@@ -205,6 +215,7 @@ _FORMS: dict[str, tuple[Callable[[TemplateCompiler, Mapping[str, Any]], Node], t
     "$json": (TemplateCompiler._json, ()),
     "$first": (TemplateCompiler._first, ()),
     "$merge": (TemplateCompiler._merge, ()),
+    "$text": (TemplateCompiler._text_of, ()),
 }
 
 

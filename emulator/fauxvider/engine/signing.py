@@ -27,6 +27,7 @@ __all__ = [
     "amz_date",
     "amz_moment",
     "host_header",
+    "is_signed",
     "presign",
     "public_key",
     "require",
@@ -212,9 +213,7 @@ def sign(signature: Signature, secret: str, scope: Scope) -> str:
     The text is signed as UTF-8; a template that gives bytes has them signed as they are. Raises
     UsageError for a secret that the contract's key kind cannot read.
     """
-    text = signature.text(scope)
-    message = text if isinstance(text, bytes) else text_of(text).encode("utf-8", "surrogatepass")
-    mac = ALGORITHMS[signature.algorithm](KEYS[signature.key](secret), message)
+    mac = ALGORITHMS[signature.algorithm](KEYS[signature.key](secret), _message(signature, scope))
     return ENCODINGS[signature.encoding](mac)
 
 
@@ -227,6 +226,21 @@ def public_key(signature: Signature, secret: str) -> str | None:
     if make is None:
         return None
     return base64.urlsafe_b64encode(make(KEYS[signature.key](secret))).decode().rstrip("=")
+
+
+def is_signed(signature: Signature, public: str, scope: Scope, given: str) -> bool:
+    """Tell whether a signature is that of the text, by the public key as `public_key` gives it."""
+    try:
+        key = base64.urlsafe_b64decode(public + "=" * (-len(public) % 4))
+        mac = bytes.fromhex(given) if signature.encoding == "hex" else base64.b64decode(given, validate=True)
+    except ValueError:
+        return False
+    return VERIFIERS[signature.algorithm](key, mac, _message(signature, scope))
+
+
+def _message(signature: Signature, scope: Scope) -> bytes:
+    text = signature.text(scope)
+    return text if isinstance(text, bytes) else text_of(text).encode("utf-8", "surrogatepass")
 
 
 def require(signature: Signature | None) -> None:
@@ -278,6 +292,18 @@ def _ed25519_public(key: bytes) -> bytes:
     return _pair_of_keys(key).public_key().public_bytes_raw()
 
 
+def _ed25519_verified(key: bytes, mac: bytes, message: bytes) -> bool:
+    _ed25519_keys()
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(mac, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def _hmac_sha256(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, "sha256")
 
@@ -293,4 +319,5 @@ def _base64(mac: bytes) -> str:
 KEYS: dict[str, Callable[[str], bytes]] = {"raw": _raw, "base64_after_prefix": _base64_after_prefix, "hex": _hex_key}
 ALGORITHMS: dict[str, Callable[[bytes, bytes], bytes]] = {"hmac_sha256": _hmac_sha256, "ed25519": _ed25519}
 PUBLIC_KEYS: dict[str, Callable[[bytes], bytes]] = {"ed25519": _ed25519_public}
+VERIFIERS: dict[str, Callable[[bytes, bytes, bytes], bool]] = {"ed25519": _ed25519_verified}  # key, signature, text
 ENCODINGS: dict[str, Callable[[bytes], str]] = {"hex": _hex, "base64": _base64}

@@ -248,7 +248,7 @@ def snapshot_at(contract: Contract, life: Life, job: Job, moment: int) -> Snapsh
     progress = 1.0 if succeeded else 0.0
     if started is not None and not is_over and life.ended > started:
         progress = min(1.0, (moment - started) / (life.ended - started))
-    word = state.word if twist is None else twist.words.get(state.word, state.word)
+    word = state.said if twist is None else twist.words.get(state.word, state.said)
     return Snapshot(
         id=job.id,
         number=job.number,

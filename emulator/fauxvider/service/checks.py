@@ -194,6 +194,9 @@ def check_schema(provider: Provider, call: Call) -> Rejection | None:
     return Rejection(cause, {"issue": issues[0], "issues": issues})
 
 
+_OF_THE_WHOLE = ("required", "additionalProperties")  # what is at fault is the mapping, not its member
+
+
 def issue_scope(provider: Provider, issue: Issue) -> Mapping[str, Any]:
     """Give `{issue.*}`: a violation in the contract's own words."""
     path = [str(part) for part in issue.path]
@@ -201,6 +204,7 @@ def issue_scope(provider: Provider, issue: Issue) -> Mapping[str, Any]:
         "path": ".".join(path),
         "pointer": "".join(f"/{part}" for part in path),
         "field": path[-1] if path else "",
+        "at": ".".join(path[:-1] if issue.keyword in _OF_THE_WHOLE else path),
         "keyword": issue.keyword,
         "limit": issue.limit,
         "low": issue.low,

@@ -127,7 +127,8 @@ def _asked(draw: st.DrawFn, play: Play, contract: Contract, operation: Operation
         _place(values, operation.secret, secret_in(play, contract, draw))
     if operation.asset is not None:
         _place(values, operation.asset, _asset(play, contract, draw))
-    for template, part in zip(operation.model, model.key, strict=False):
+    key = next(iter(model.keys_of(len(operation.model))), model.key)
+    for template, part in zip(operation.model, key, strict=False):
         _place(values, template, part)
     return _send(draw, play, operation, values)
 

@@ -182,9 +182,9 @@ def _is_before(operation: Operation, one: str, other: str) -> bool:
 def _models(target: Target) -> Iterator[_Mistake]:
     contract, operation = target.contract, target.operation
     if "model" in operation.checks and operation.model:
-        for number, _ in enumerate(target.model.key):
-            is_type = number == 0 and len(target.model.key) > 1
-            parts = [_NO_MODEL if index == number else part for index, part in enumerate(target.model.key)]
+        for number, _ in enumerate(target.key):
+            is_type = number == 0 and len(target.key) > 1
+            parts = [_NO_MODEL if index == number else part for index, part in enumerate(target.key)]
             cause = "type_unknown" if is_type else "model_unknown"
             yield _Mistake(f"model: {_NO_MODEL} in {parts}", cause, _renamed(target, parts))
         retired = next((one for one in contract.models.values() if not one.active), None)
@@ -201,7 +201,7 @@ def _renamed(target: Target, key: list[str]) -> Callable[[Submission], Submissio
     """Give the request for another model: its key in path and body."""
     places = [place_of(template) for template in target.operation.model]
     pairs = list(zip(places, key, strict=False))
-    path = replace(target, model=replace(target.model, key=tuple(key))).path
+    path = replace(target, model=replace(target.model, key=tuple(key), also=())).path
     inside = [(found, part) for place, part in pairs if (found := body_place(target.operation, place)) is not None]
 
     def change(valid: Submission) -> Submission:

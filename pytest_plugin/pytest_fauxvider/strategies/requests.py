@@ -81,9 +81,14 @@ class Target:
         values = dict(self.named("path"))
         return path_of(self.operation, {place[0]: value for place, value in values.items()})
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The key by which this operation names the model."""
+        return next(iter(self.model.keys_of(len(self.operation.model))), self.model.key)
+
     def named(self, root: str) -> Iterator[tuple[Place, str]]:
         """Give where the model's key stands in the request's `path` or `body`, part by part."""
-        for template, part in zip(self.operation.model, self.model.key, strict=False):
+        for template, part in zip(self.operation.model, self.key, strict=False):
             place = place_of(template)
             if place is None:
                 raise UsageError(f"the contract does not say where {self.operation.name!r} takes the model from")

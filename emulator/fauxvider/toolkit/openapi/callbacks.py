@@ -47,7 +47,11 @@ def callbacks_of(material: Material, models: tuple[str, ...]) -> dict[str, Any]:
             "text": material.at("callbacks", "signature", "text"),
             **_short(material.pointer("callbacks", "signature")),
         }
-    return {"ended": {f"{{$request.body#{pointer_text(rules.address)}}}": {"post": post}}}
+    for name in ("progress", "throttle", "filter"):
+        if said := material.at("callbacks", name):
+            post[f"x-fauxvider-{name}"] = {key: one for key, one in said.items() if key != "evidence"}
+    place = f"query.{rules.query}" if rules.query else f"body#{pointer_text(rules.address)}"
+    return {"ended": {f"{{$request.{place}}}": {"post": post}}}
 
 
 def _named(schema: dict[str, Any]) -> dict[str, Any]:

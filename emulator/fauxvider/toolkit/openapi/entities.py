@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fauxvider.contract.model import Contract, Model
 from fauxvider.engine.outputs import MEDIA_TYPES, format_of
+from fauxvider.engine.signing import PUBLIC_KEYS
 from fauxvider.toolkit.openapi.inference import Knowledge, shape_of
 from fauxvider.toolkit.openapi.jobs import JobFacts, ends_of
 from fauxvider.toolkit.openapi.material import Material
@@ -41,7 +42,7 @@ _MAYBE_WHOLE: Final[Schema] = {"type": ["integer", "null"]}
 LIMIT: Final[Schema] = record({"count": _MAYBE_WHOLE, "remaining": _MAYBE_WHOLE, "reset": _MAYBE_WHOLE})
 # What a violation says of itself depends on its kind; any of it may be missing.
 ISSUE: Final[Schema] = record({
-    **dict.fromkeys(("path", "pointer", "field", "keyword", "text", "type"), _MAYBE_TEXT),
+    **dict.fromkeys(("path", "pointer", "field", "keyword", "text", "type", "at"), _MAYBE_TEXT),
     **dict.fromkeys(("limit", "low", "high", "value"), ANYTHING),
     "loc": {"type": ["array", "null"], "items": {"type": ["string", "integer"]}},
 })  # fmt: skip
@@ -69,6 +70,10 @@ def _token(name: str, argument: str) -> str:
         return _UUID % name[-1]
     if name == "pick":
         return f"({'|'.join(literal(one) for one in argument.split('|'))})"
+    if name == "base64":
+        whole, rest = divmod(int(argument), 3)
+        tail = {0: "", 1: "[A-Za-z0-9+/]{2}==", 2: "[A-Za-z0-9+/]{3}="}[rest]
+        return f"([A-Za-z0-9+/]{{4}}){{{whole}}}{tail}"
     return f"{_CHARACTERS[name]}{{{argument}}}"
 
 
@@ -221,12 +226,20 @@ def secret(contract: Contract) -> Schema:
         "id": minted(contract, rules.id) if rules else STRING,
         "value": text_of_tokens(rules.value) if rules else STRING,
         "prefix": STRING,
+        "public": _public(contract),
         "current": {"type": "boolean"},
         "label": STRING,
         **dict.fromkeys(("disabled", "last_used"), _MAYBE_MOMENT),
         **dict.fromkeys(("created", "updated"), INTEGER),
     }
     return record(members)
+
+
+def _public(contract: Contract) -> Schema:
+    rule = contract.callbacks.signature if contract.callbacks else None
+    if rule is None or rule.algorithm not in PUBLIC_KEYS:
+        return NULL
+    return {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"}
 
 
 def secrets(contract: Contract) -> Schema:
@@ -237,6 +250,7 @@ def announced(contract: Contract) -> Schema:
     """What a callback's body may say of its delivery."""
     events = contract.callbacks.events if contract.callbacks else {}
     named = [constant(events.get(end, end)) for end in sorted(ends_of(contract))]
+    named += [constant(one.event) for one in contract.callbacks.progress] if contract.callbacks else []
     return record({"event": union(named) or STRING, "address": STRING, "created": INTEGER})
 
 
@@ -258,7 +272,7 @@ def delivery(contract: Contract, payload: Schema) -> Schema:
         "automatic": {"type": "boolean"},
         "secret_id": nullable(minted(contract, contract.secrets.id)) if contract.secrets else NULL,
         "attempt_count": COUNT,
-        "max_attempts": constant(len(callbacks.retry.delays) + 1) if callbacks else COUNT,
+        "max_attempts": _max_attempts(contract),
         **dict.fromkeys(("created", "updated"), INTEGER),
         **dict.fromkeys(("ended", "next_at"), _MAYBE_MOMENT),
         "failure": nullable(union(constant(reason) for reason in reasons)),
@@ -266,6 +280,14 @@ def delivery(contract: Contract, payload: Schema) -> Schema:
         "attempts": array(_attempt(contract)),
     }
     return record(members)
+
+
+def _max_attempts(contract: Contract) -> Schema:
+    callbacks = contract.callbacks
+    if callbacks is None:
+        return COUNT
+    most = constant(len(callbacks.retry.delays) + 1)
+    return (union([constant(1), most]) or most) if callbacks.retry.ends_only and callbacks.progress else most
 
 
 def _attempt(contract: Contract) -> Schema:
@@ -283,10 +305,16 @@ def _attempt(contract: Contract) -> Schema:
     return record(members)
 
 
+_SIGNATURES = {
+    (False, "hex"): "^[0-9a-f]{64}$", (False, "base64"): "^[A-Za-z0-9+/]{43}=$",
+    (True, "hex"): "^[0-9a-f]{128}$", (True, "base64"): "^[A-Za-z0-9+/]{86}==$",
+}  # fmt: skip
+
+
 def signature(contract: Contract) -> Schema:
     """Give the schema of `{signature}`; there is none as long as no secret signs."""
     rule = contract.callbacks.signature if contract.callbacks else None
     if rule is None:
         return NULL
-    pattern = "^[0-9a-f]{64}$" if rule.encoding == "hex" else "^[A-Za-z0-9+/]{43}=$"
+    pattern = _SIGNATURES[rule.algorithm in PUBLIC_KEYS, rule.encoding]
     return nullable({"type": "string", "pattern": pattern})

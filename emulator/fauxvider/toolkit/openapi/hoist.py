@@ -51,7 +51,8 @@ class Components:
 def _mapped(schema: dict[str, Any]) -> dict[str, Any]:
     told = schema["discriminator"]
     refs = [branch["$ref"] for branch in schema["oneOf"]]
-    return {**told, "mapping": dict(zip(told["mapping"], refs, strict=True))}
+    named = dict(zip(dict.fromkeys(told["mapping"].values()), refs, strict=True))  # several words may mean one branch
+    return {**told, "mapping": {word: named[name] for word, name in told["mapping"].items()}}
 
 
 def _number(value: Decimal) -> int | float:

@@ -208,6 +208,10 @@ def _json(tree: Mapping[str, Any], known: Knowledge) -> Shape:
     return Shape({"type": "string", **said}, shape.is_optional)
 
 
+def _lines(_tree: Mapping[str, Any], _known: Knowledge) -> Shape:
+    return Shape({"type": "string"})
+
+
 def _first(tree: Mapping[str, Any], known: Knowledge) -> Shape:
     *earlier, last = [shape_of(option, known) for option in tree["$first"]]
     found: list[Schema | None] = []
@@ -232,4 +236,6 @@ def _merge(tree: Mapping[str, Any], known: Knowledge) -> Shape:
     return Shape(record(members, optional=optional))
 
 
-_FORMS = {"$view": _view, "$case": _case, "$each": _each, "$json": _json, "$first": _first, "$merge": _merge}
+_FORMS = {
+    "$view": _view, "$case": _case, "$each": _each, "$json": _json, "$first": _first, "$merge": _merge, "$text": _lines,
+}  # fmt: skip

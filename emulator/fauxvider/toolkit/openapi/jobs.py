@@ -36,11 +36,11 @@ def words_of(contract: Contract, facts: JobFacts) -> list[str]:
     """List the words that a job in these states may have."""
     found = [word for word, state in contract.states.items() if state.canonical in facts.states]
     for end, state in contract.ends.items():  # an end without a word of its own borrows one
-        if end in facts.states and end in ends_of(contract) and state.word not in found:
-            found.append(state.word)
+        if end in facts.states and end in ends_of(contract) and state.said not in found:
+            found.append(state.said)
     for failure in contract.failures.values():
-        if failure.end in facts.states and failure.state is not None and failure.state.word not in found:
-            found.append(failure.state.word)
+        if failure.end in facts.states and failure.state is not None and failure.state.said not in found:
+            found.append(failure.state.said)
     return [word for word in found if facts.words is None or word in facts.words]
 
 
@@ -93,10 +93,16 @@ def job_schema(contract: Contract, facts: JobFacts, ids: list[Schema]) -> Schema
         "origin_state": {"type": "string"},
         "model": {"type": "string"},
         "steps": nullable(INTEGER),
+        "removed": _removed(contract, facts),
         **_moments(facts),
         "cost": _cost(contract, facts),
     }
     return record(members)
+
+
+def _removed(contract: Contract, facts: JobFacts) -> Schema:
+    is_possible = contract.removal is not None and facts.is_over is not False
+    return {"type": "boolean"} if is_possible else constant(False)
 
 
 def _moments(facts: JobFacts) -> dict[str, Schema]:

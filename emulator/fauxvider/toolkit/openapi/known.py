@@ -161,7 +161,7 @@ def _narrow_job(
         return replace(facts, states=states) if states else None
     words = [word for word in words_of(material.contract, facts) if (word == case if case else word not in others)]
     known = material.contract.states
-    states = facts.states & {known[word].canonical for word in words if word in known}
+    states = facts.states & {state.canonical for state in known.values() if state.said in words}
     return replace(facts, states=states, words=frozenset(words)) if states else None
 
 
@@ -249,6 +249,7 @@ _MAKERS: Mapping[str, Callable[[Known, list[str]], Schema | None]] = {
     "asset": lambda known, path: member(entities.asset(known.material), path),
     "delivery": lambda known, path: member(delivery(known), path),
     "deliveries": lambda known, path: member({"type": "array", "items": delivery(known)}, path),
+    "origin": lambda _known, _path: {"type": "string", "format": "uri"},
     "signature": lambda known, _path: entities.signature(known.material.contract),
 }
 
@@ -271,7 +272,13 @@ def payload(material: Material, models: tuple[str, ...]) -> Schema:
     over = frozenset(ends_of(material.contract))
     known = replace(about_jobs(material, models), job=JobFacts(over))
     known = known.bound("delivery", entities.announced(material.contract))
-    return shape_of(material.at("callbacks", "body"), known).schema or {}
+    schemas = [shape_of(material.at("callbacks", "body"), known).schema]
+    if callbacks.progress:
+        # What tells of pictures comes before the end, and shows the result all the same.
+        result = {"job.result": or_null(union([known.results(), NULL]))}
+        early = replace(known, job=JobFacts(states_of(material.contract) - over), exact=result)
+        schemas.append(shape_of(material.at("callbacks", "body"), early).schema)
+    return union(schemas) or {}
 
 
 def about_jobs(material: Material, models: tuple[str, ...] = ()) -> Known:

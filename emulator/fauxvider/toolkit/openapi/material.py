@@ -12,7 +12,7 @@ from fauxvider.contract.model import Contract, Model, Operation
 from fauxvider.contract.parse import ContractFile
 from fauxvider.contract.schemas import combined
 from fauxvider.contract.strict import place_of, pointer_parts, pointer_text
-from fauxvider.toolkit.openapi.schemas import Schema, constant, named
+from fauxvider.toolkit.openapi.schemas import Schema, constant, named, union
 
 __all__ = ["Material"]
 
@@ -74,15 +74,14 @@ class Material:
         if not operation.model:
             return []
         length = len(operation.model)
-        return [one for one in self.contract.models.values() if one.active and len(one.key) == length]
+        return [one for one in self.contract.models.values() if one.active and one.keys_of(length)]
 
     def submits(self, model: str = "") -> list[Operation]:
         """List the operations whose jobs can be of a model ("": of any)."""
         found = [one for one in self.contract.operations.values() if one.kind == "submit"]
         if not model:
             return found
-        length = len(self.contract.models[model].key)
-        return [one for one in found if len(one.model) == length]
+        return [one for one in found if self.contract.models[model].keys_of(len(one.model))]
 
     def body(self, operation: Operation, model: Model | None) -> Schema:
         """Give the schema of a request body, the model's input and the parts of its key put into it."""
@@ -97,9 +96,10 @@ class Material:
             holder = holder["properties"][step]
         if at:
             holder.update(named(f"input.{model.name}", holder))
-        for (root, place), part in zip(self.model_places(operation), model.key, strict=True):
+        keys = model.keys_of(len(operation.model))
+        for number, (root, place) in enumerate(self.model_places(operation)):
             if root == "body":
-                _set(schema, pointer_parts(place), constant(part))
+                _set(schema, pointer_parts(place), union(constant(key[number]) for key in keys) or {})
         return schema
 
     def echoed(self, operation: Operation, model: Model) -> Schema:

@@ -42,7 +42,7 @@ def routes_of(material: Material, operation: Operation) -> list[Route]:
     for model in models:
         path = operation.path
         for name, at in in_path.items():
-            path = re.sub(rf"\{{{name}\+?\}}", model.key[at].replace("\\", r"\\"), path)
+            path = re.sub(rf"\{{{name}\+?\}}", model.keys_of(len(places))[0][at].replace("\\", r"\\"), path)
         route = routes.setdefault(path, Route(_open(path), [], left, is_unrolled=True))
         route.models.append(model)
     return list(routes.values())
@@ -62,6 +62,7 @@ def parameters_of(material: Material, operation: Operation, route: Route) -> lis
         for name in route.holes
     ]
     found += _query_parameters(material, operation)
+    found += _header_parameters(material, operation)
     rules = material.contract.idempotency
     if operation.kind == "submit" and rules is not None:
         where = material.pointer("idempotency")
@@ -88,6 +89,11 @@ def _path_schema(material: Material, operation: Operation, name: str) -> Schema:
 def _query_parameters(material: Material, operation: Operation) -> Iterator[dict[str, Any]]:
     name, waits, page = operation.name, operation.waits, operation.page
     seen = set()
+    callbacks = material.contract.callbacks
+    if operation.kind == "submit" and callbacks is not None and callbacks.query:
+        seen.add(callbacks.query)
+        schema: Schema = {"type": "string", "format": "uri"}
+        yield _query(material, callbacks.query, "Where the callback goes", schema, ("callbacks",))
     if waits is not None and waits.query:
         seen.add(waits.query)
         about = f"Hold the answer for so many ms (unless told {waits.default})"
@@ -111,6 +117,28 @@ def _query_parameters(material: Material, operation: Operation) -> Iterator[dict
 def _query(material: Material, name: str, about: str, schema: Schema, at: tuple[str, ...]) -> dict[str, Any]:
     said = {"description": about} if about else {}
     return {"name": name, "in": "query", **said, "schema": schema, **_short(material.pointer(*at))}
+
+
+def _header_parameters(material: Material, operation: Operation) -> Iterator[dict[str, Any]]:
+    waits = operation.waits
+    if waits is not None and waits.header:
+        number = f"{'=' if waits.directive else ''}[0-9]{{1,9}}"
+        said = f"{re.escape(waits.directive)}({number}){'?' if waits.bare is not None else ''}"
+        about = f"How long to hold the answer, in {'s' if waits.unit == 1000 else 'ms'}"
+        where = _short(material.pointer("operations", operation.name, "waits"))
+        bounds = f"{waits.low // waits.unit} to {waits.high // waits.unit}"
+        yield _header(waits.header, f"{about}, {bounds}", f"^{said}$", where)
+    for deadline in material.contract.deadlines if operation.kind == "submit" else ():
+        if deadline.header:
+            where = _short(material.pointer("lifecycle", "deadlines", deadline.name))
+            about = f"A limit on the job, in {'s' if deadline.unit == 1000 else 'ms'}"
+            yield _header(deadline.header, about, "^[0-9]{1,9}$", where)
+
+
+def _header(name: str, about: str, pattern: str, where: Mapping[str, Any]) -> dict[str, Any]:
+    shown = "-".join(part.capitalize() for part in name.split("-"))
+    schema = {"type": "string", "pattern": pattern}
+    return {"name": shown, "in": "header", "description": about, "schema": schema, **where}
 
 
 def _short(where: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,8 +233,11 @@ def _chosen(
 ) -> Schema:
     """Give the alternatives of a body, told apart by one member after the other."""
     groups: dict[str, list[Model]] = {}
+    others: dict[str, list[str]] = {}
     for model in models:
-        groups.setdefault(model.key[len(above)], []).append(model)
+        first, *more = model.keys_of(len(operation.model))
+        groups.setdefault(first[len(above)], []).append(model)
+        others.setdefault(first[len(above)], []).extend(key[len(above)] for key in more)
     branches: list[Schema] = []
     mapping: dict[str, str] = {}
     for key, group in groups.items():
@@ -215,11 +246,11 @@ def _chosen(
         else:
             branch = named(_safe(f"{operation.name}.{key}"), _chosen(material, operation, group, names, (*above, key)))
         branches.append(branch)
-        mapping[key] = branch["x-name"]
+        mapping.update(dict.fromkeys([key, *others[key]], str(branch["x-name"])))
     if len(branches) == 1:
         return branches[0]
     schema: Schema = {"oneOf": branches}
-    if len(names) == len(models[0].key):
+    if len(names) == len(operation.model):
         schema["discriminator"] = {"propertyName": names[len(above)], "mapping": mapping}
     return schema
 

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fauxvider.clock import monotonic_ms
 from fauxvider.contract.model import Callbacks
-from fauxvider.engine.signing import sign
+from fauxvider.engine.signing import is_signed, sign
 from fauxvider.gate import dump_json
 from fauxvider.receiver import NotReceivedError, Received, Receiver
 from fauxvider.toolkit.verify.jobs import Watch
-from fauxvider.toolkit.verify.names import MOMENT, Run
+from fauxvider.toolkit.verify.names import MOMENT, Run, id_pattern
 from fauxvider.toolkit.verify.samples import Call, NotAskedError
 from fauxvider.toolkit.verify.session import Session
 from fauxvider.toolkit.verify.wants import Exactly, Fields, Like, Want, decoded, match, text_want
 
 __all__ = ["Hook", "callback_rules", "check_message", "receiver"]
 
+_WHOLE = re.compile(r"\{([a-z_.]+)\}")  # a header that is one name and nothing else
+
 
 class Hook:
     """A submission that calls back, and the receiver of its calls."""
 
-    def __init__(self, session: Session, receiver: Receiver, operation: str, model: str) -> None:
+    def __init__(
+        self, session: Session, receiver: Receiver, operation: str, model: str, events: list[str] | None = None
+    ) -> None:
         self.session = session
         self.receiver = receiver
         self.address = f"{receiver.url}/hook"
@@ -29,10 +34,14 @@ class Hook:
         self.rules: Callbacks = callback_rules(session)
         submit = contract.operations[operation]
         self.call: Call = session.samples.call(submit, contract.models[model])
-        body = self.call.body
-        for name in self.rules.address[:-1]:
-            body = body.setdefault(name, {})
-        body[self.rules.address[-1]] = self.address
+        if self.rules.query:
+            self.call.query[self.rules.query] = self.address
+        else:
+            _put(self.call.body, self.rules.address, self.address)
+        if self.rules.progress and not self.rules.filter:
+            raise NotAskedError("what is told before the end cannot be told apart from the end")
+        if self.rules.filter:
+            _put(self.call.body, self.rules.filter, events or sorted(set(self.rules.events.values())))
         self.run: Run = session.run_of(self.call)
 
     def submit(self) -> Watch:
@@ -47,6 +56,12 @@ class Hook:
             return self.receiver.wait(count, limit)
         except NotReceivedError:
             return list(self.receiver.received)
+
+
+def _put(body: Any, pointer: tuple[str, ...], value: Any) -> None:
+    for name in pointer[:-1]:
+        body = body.setdefault(name, {})
+    body[pointer[-1]] = value
 
 
 def callback_rules(session: Session) -> Callbacks:
@@ -89,17 +104,16 @@ def _ordered(want: Want) -> Want:
 def _check_headers(
     session: Session, hook: Hook, received: Received, scope: dict[str, Any], secret: dict[str, Any]
 ) -> None:
-    scope["signature"] = None
-    signature = hook.rules.signature
+    scope["signature"], signature = None, hook.rules.signature
     if signature is not None and secret.get("secret.value"):
-        stamp = received.header("webhook-timestamp")
-        names = {
-            "payload": received.body.decode("utf-8", "replace"),
-            "delivery": {"id": received.header("webhook-id")},
-            "timestamp": stamp,
-            "mint": {},
-        }
-        scope["signature"] = Exactly(sign(signature, str(secret["secret.value"]), names), "/callbacks/signature")
+        made = sign(signature, str(secret["secret.value"]), _signed(session, hook, received))
+        scope["signature"] = Exactly(made, "/callbacks/signature")
+    elif signature is not None and secret.get("secret.public"):
+        scope["signature"] = Like("text", "[A-Za-z0-9+/=]+", "a signature", "/callbacks/signature", capture="signature")
+    kind = session.contract.ids[hook.rules.delivery_id]
+    minted = Like("text", id_pattern(kind.tokens), f"the id {kind.name}", f"/ids/{kind.name}")
+    scope["delivery"] = {**scope["delivery"], "id": minted}
+    scope["timestamp"] = Like("text", r"\d+", "a moment in s")
     scope["attempt"] = {"number": 1, "id": Like("text"), "at": MOMENT}
     for name, raw in session.tree["callbacks"].get("headers", {}).items():
         want = text_want(session.names.reader.want(raw, f"/callbacks/headers/{name}", scope))
@@ -110,4 +124,22 @@ def _check_headers(
         elif got is None:
             session.fail(f"/callbacks/headers/{name}", f"header {name}", "this header", "none")
         else:
-            session.note(match(want, got, f"header {name}"))
+            found = session.note(match(want, got, f"header {name}"))
+            if "signature" in found.captured and signature is not None:
+                given, names = str(found.captured["signature"]), _signed(session, hook, received)
+                if not is_signed(signature, str(secret["secret.public"]), names, given):
+                    session.fail("/callbacks/signature", f"header {name}", "a signature of this message", "another")
+
+
+def _signed(session: Session, hook: Hook, received: Received) -> dict[str, Any]:
+    """Give the names of the signed text: those that headers carry, as they came."""
+    names: dict[str, Any] = {"payload": received.body.decode("utf-8", "replace"), "job": {"id": hook.run.id}}
+    for name, raw in session.tree["callbacks"].get("headers", {}).items():
+        found = _WHOLE.fullmatch(str(raw))
+        if found is not None:
+            *above, last = found[1].split(".")
+            inner = names
+            for step in above:
+                inner = inner.setdefault(step, {})
+            inner.setdefault(last, received.header(name))
+    return names

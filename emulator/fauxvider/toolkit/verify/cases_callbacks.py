@@ -8,7 +8,7 @@ from typing import Any
 
 from fauxvider.contract.model import Operation
 from fauxvider.receiver import Received
-from fauxvider.toolkit.verify.callbacks import Hook, check_message, receiver
+from fauxvider.toolkit.verify.callbacks import Hook, callback_rules, check_message, receiver
 from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.cases_attempts import attempt_cases
 from fauxvider.toolkit.verify.cases_secrets import current_secret
@@ -31,13 +31,16 @@ def callback_cases(session: Session) -> Iterator[Case]:
     operation, model = found
     about: dict[str, Any] = {"operation": operation.name, "model": model}
     price = session.price_of(session.samples.call(operation, session.contract.models[model]))
-    for with_secret in (False, True) if rules.signature is not None else (False,):
+    secrets = session.contract.secrets
+    is_always = secrets is not None and secrets.present
+    signed = (False,) if rules.signature is None else (True,) if is_always else (False, True)
+    for with_secret in signed:
         what = "signed" if with_secret else "unsigned" if rules.signature else "as documented"
         yield Case(
             f"a callback is sent, {what}",
             "/callbacks/signature" if with_secret else "/callbacks/body",
             partial(_sent, with_secret=with_secret, **about),
-            ("receiver",),
+            ("receiver", "control") if is_always and with_secret else ("receiver",),
             price,
         )
     for end in ("failed", "cancelled"):
@@ -49,6 +52,9 @@ def callback_cases(session: Session) -> Iterator[Case]:
                 ("receiver", "control"),
                 price,
             )
+    if rules.progress and rules.filter:
+        ask = partial(_progress, **about)
+        yield Case("callbacks before the end", "/callbacks/progress", ask, ("receiver", "control"), price)
     yield from attempt_cases(operation.name, model, price)
     for name in ("deliveries", "redeliver"):
         for one in session.model_operations(name):
@@ -82,6 +88,8 @@ def _first_message(session: Session, hook: Hook) -> Received | None:
 
 
 def _other_end(session: Session, operation: str, model: str, end: str) -> None:
+    secrets = session.contract.secrets
+    secret = current_secret(session) if secrets is not None and secrets.present else {}
     with receiver(session) as listening:
         hook = Hook(session, listening, operation, model)
         watch = hook.submit()
@@ -104,7 +112,7 @@ def _other_end(session: Session, operation: str, model: str, end: str) -> None:
         elif not is_called and came:
             session.fail("/callbacks/events", "callback", f"no callback of a job that is {end}", "one")
         elif came:
-            check_message(session, hook, came[0], session.contract.ends[_canonical(end)].word, {})
+            check_message(session, hook, came[0], session.contract.ends[_canonical(end)].word, secret)
 
 
 def _canonical(end: str) -> Any:
@@ -116,6 +124,27 @@ def _cancel(session: Session, run: Run) -> None:
     if operation is None:
         raise NotAskedError("no operation of the contract cancels")
     session.send(job_call(session, operation, run))
+
+
+# --- before the end
+
+
+def _progress(session: Session, operation: str, model: str) -> None:
+    """Ask for all events that come before the end: so many must come, none after it, and unasked-for ones never."""
+    events = [one.event for one in callback_rules(session).progress]
+    with receiver(session) as listening:
+        hook = Hook(session, listening, operation, model, events)
+        watch = hook.submit()
+        watch.finish()
+        if session.world is not None:
+            session.world.advance(1)
+        wanted = session.world.events() if session.world is not None else []
+        came = hook.wait(max(1, len(wanted)))
+        if not came or len(came) != len(wanted):
+            session.fail("/callbacks/progress", "callbacks", f"{len(wanted)} callbacks", f"{len(came)} callbacks")
+        for event in events:
+            if event not in wanted:
+                session.fail(f"/callbacks/progress/{event}", "callbacks", f"a callback for {event}", "none")
 
 
 # --- history

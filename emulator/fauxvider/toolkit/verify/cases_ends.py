@@ -37,6 +37,9 @@ def ending_cases(session: Session, operation: Operation, model: str, price: Deci
     if operation.keeps is not None:
         ask = partial(_keeps, **about)
         yield Case(f"{name}: how long its record is kept", f"/operations/{name}/keeps", ask, needs, price)
+    if contract.removal is not None:
+        ask = partial(_removal, **about)
+        yield Case(f"{name}: when its data goes", "/lifecycle/removal", ask, needs, price)
     for number, deadline in enumerate(contract.deadlines):
         if deadline.pointer:
             ask = partial(_deadline, number=number, **about)
@@ -152,6 +155,18 @@ def _keeps(session: Session, operation: str, model: str) -> None:
     state = watch.look()
     if state is not None:
         session.fail(f"/operations/{operation}/keeps", f"{keeps + 3} ms after the end", "an unknown job", state.word)
+
+
+def _removal(session: Session, operation: str, model: str) -> None:
+    """Look at a job before and after its data goes: the record stays, and says so."""
+    _, run, watch = begin(session, operation, model)
+    stages, after = phases_of(session, run), session.contract.removal or 0
+    watch.to(stages[-1].low + after - 3)
+    watch.look()
+    watch.to(stages[-1].high + after + 2)
+    run.removed = True
+    if watch.look() is None:
+        session.fail("/lifecycle/removal", f"{after} ms after the end", "a known job", "an unknown job")
 
 
 def _deadline(session: Session, operation: str, model: str, number: int) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from fauxvider.contract.model import Operation, State
+from fauxvider.contract.model import Operation, State, Waits
 from fauxvider.engine.plan import at_pointer
 from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.cases_ends import ending_cases
@@ -48,6 +48,11 @@ def job_cases(session: Session) -> Iterator[Case]:
         )
 
 
+def _is_asked_for(waits: Waits) -> bool:
+    """Whether nobody is held who does not ask for it."""
+    return bool(waits.query or waits.header) and waits.default == 0
+
+
 def _price(session: Session, operation: Operation, model: str) -> Decimal:
     try:
         return start(session, operation, model)[1].price or Decimal(0)
@@ -73,7 +78,7 @@ def _bound_cases(session: Session, operation: Operation, model: str) -> Iterator
 def _operation_cases(session: Session, operation: Operation, model: str) -> Iterator[Case]:
     name, price = operation.name, _price(session, operation, model)
     about: dict[str, Any] = {"operation": name, "model": model}
-    is_at_once = operation.waits is None or bool(operation.waits.unless)
+    is_at_once = operation.waits is None or bool(operation.waits.unless) or _is_asked_for(operation.waits)
     if is_at_once and read_operation(session) is not None:
         yield Case(
             f"{name}: its states by the clock", "/lifecycle/phases", partial(_timing, **about), ("control",), price
@@ -83,7 +88,7 @@ def _operation_cases(session: Session, operation: Operation, model: str) -> Iter
         if getattr(operation, field):
             ask = partial(_accepted_to_fail, field=field, **about)
             yield Case(f"{name}: an input that is {word}", f"/operations/{name}/{field}", ask, ("control",))
-    if operation.waits is not None and operation.waits.query:
+    if operation.waits is not None and (operation.waits.query or operation.waits.header):
         yield Case(
             f"{name}: held no longer than asked",
             f"/operations/{name}/waits",
@@ -208,7 +213,11 @@ def _held(session: Session, operation: str, model: str) -> None:
     stages = phases_of(session, run)
     if waits is None or stages[-1].low <= waits.low + 5:
         raise NotAskedError("a run is over before the shortest hold is")
-    call.query[waits.query] = str(waits.low)
+    asked = str(waits.low // waits.unit)
+    if waits.header:
+        call.headers[waits.header] = f"{waits.directive}={asked}" if waits.directive else asked
+    else:
+        call.query[waits.query] = asked
     state = session.submit(call, run)
     if state.is_terminal:
         session.fail(f"/operations/{operation}/waits", "status", "a job under way", state.word)

@@ -200,10 +200,12 @@ def _no_model(session: Session, operation: Operation, *, is_type: bool) -> None:
     model = call.model
     if model is None:
         raise NotAskedError("no model of the contract is served by this operation")
+    key = model.keys_of(len(operation.model))[0]
     unknown = type(model)(
         **{
             **{name: getattr(model, name) for name in model.__slots__},
-            "key": (_NOWHERE, *model.key[1:]) if is_type else (*model.key[:-1], _NOWHERE),
+            "key": (_NOWHERE, *key[1:]) if is_type else (*key[:-1], _NOWHERE),
+            "also": (),
         }
     )
     bad = session.samples.call(operation, unknown, call.given)

@@ -29,7 +29,7 @@ def secret_cases(session: Session) -> Iterator[Case]:
             partial(_asked, operation=operation),
             ("control",),
         )
-        if operation.kind != "secret_list":
+        if operation.kind != "secret_list" and operation.secret is not None:
             yield Case(
                 f"{operation.name} of a secret that does not exist",
                 f"/operations/{operation.name}/answers/missing",
@@ -48,6 +48,7 @@ def _scope(session: Session, call: Call, known: dict[str, Any]) -> dict[str, Any
             "text", id_pattern(session.contract.ids[rules.id].tokens), "an id", f"/ids/{rules.id}", capture="secret.id"
         ),
         "value": Exactly(known["secret.value"], "/secrets/value") if "secret.value" in known else value,
+        "public": Like("text", "[A-Za-z0-9_-]{43}", "a public key", "/secrets/value", capture="secret.public"),
         "prefix": Exactly(str(known["secret.value"])[:10]) if "secret.value" in known else Like("text"),
         "current": Exactly(rules.first_is_current, "/secrets/first_is_current"),
         "label": Like("text"),
@@ -72,7 +73,13 @@ def _call(session: Session, operation: Operation, secret: str = "") -> Call:
 
 
 def current_secret(session: Session) -> dict[str, Any]:
-    """Make a signing secret, which becomes the current one; give its id and value."""
+    """Make a signing secret, which becomes the current one; give what is told of it (`secret.id`, `secret.value`).
+
+    Where an account has one from its start, that one is looked up; of a pair of keys the public one is told.
+    """
+    rules = session.contract.secrets
+    if rules is not None and rules.present:
+        return _present_secret(session)
     operation = next(iter(session.model_operations("secret_create")), None)
     if operation is None:
         raise NotAskedError("no operation of the contract makes a signing secret")
@@ -85,13 +92,21 @@ def current_secret(session: Session) -> dict[str, Any]:
     return found.captured
 
 
+def _present_secret(session: Session) -> dict[str, Any]:
+    found = [one for one in session.model_operations("secret_read", "secret_list") if one.secret is None]
+    if not found:
+        raise NotAskedError("no operation of the contract shows the signing secret")
+    call = _call(session, found[0])
+    return session.expect(call, "ok", scope=_scope(session, call, {})).captured
+
+
 def _made(session: Session) -> None:
     current_secret(session)
 
 
 def _asked(session: Session, operation: Operation) -> None:
     known = current_secret(session)
-    call = _call(session, operation, str(known["secret.id"]))
+    call = _call(session, operation, str(known.get("secret.id", "")))
     scope = _scope(session, call, known)
     if operation.kind == "secret_delete":
         scope["secret"] = {**scope["secret"], "disabled": MOMENT, "current": False}

@@ -82,6 +82,11 @@ class World:
         made = [one for delivery in found for one in delivery["attempts"]]
         return sorted(int(one["at"]) + (0 if began else int(one["took_ms"] or 0)) for one in made)
 
+    def events(self) -> list[str]:
+        """Give the events of this world's callbacks."""
+        found = self._control.ask("GET", self._path("/deliveries"))["deliveries"]
+        return [str(one["event"]) for one in found]
+
     def ledger(self, provider: str) -> Mapping[str, Any]:
         found = self._control.ask("GET", self._path("/ledger"))["providers"].get(provider, {})
         return found if isinstance(found, dict) else {}

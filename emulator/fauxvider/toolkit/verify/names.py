@@ -32,7 +32,7 @@ MOMENT = Like("integer", says="a moment")
 _COUNT = Like("integer", says="a count")
 _UUID = "[0-9a-f]{{8}}-[0-9a-f]{{4}}-{}[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}"
 _ORIGIN = r"https?://[^/?#\s]+(?:/[^?#\s]*?)?"  # whatever stands in front of the path
-_CLASSES = {"alnum": "[a-z0-9]", "upper": "[A-Z0-9]", "hex": "[0-9a-f]", "digits": "[0-9]"}
+_CLASSES = {"alnum": "[a-z0-9]", "upper": "[A-Z0-9]", "hex": "[0-9a-f]", "digits": "[0-9]", "base64": "[A-Za-z0-9+/]"}
 
 
 @dataclass(slots=True)
@@ -52,6 +52,7 @@ class Run:
     origin_state: str = ""
     word: str = ""  # last seen
     reason: str = ""
+    removed: bool = False  # its data is gone by now
     captured: dict[str, Any] = field(default_factory=dict)
 
 
@@ -65,6 +66,8 @@ def id_pattern(tokens: tuple[str | tuple[str, str], ...]) -> str:
             parts.append(_UUID.format(token[0][-1]))
         elif token[0] == "pick":
             parts.append(f"(?:{'|'.join(map(re.escape, token[1].split('|')))})")
+        elif token[0] == "base64":
+            parts.append(f"{_CLASSES[token[0]]}{{{-(-int(token[1]) * 4 // 3)}}}={{{-int(token[1]) % 3}}}")
         else:
             parts.append(f"{_CLASSES[token[0]]}{{{token[1]}}}")
     return "".join(parts)
@@ -126,6 +129,7 @@ class Names:
                 for state in self.contract.states.values()
             ],
             "mint": self.mint,
+            "origin": {name: Like("text", _ORIGIN, f"the address of {name}") for name in self.contract.origins},
             "now": MOMENT,
         }
 
@@ -169,7 +173,7 @@ class Names:
         return {
             "id": self._job_id(run),
             "number": _COUNT,
-            "status": Exactly(state.word, f"/lifecycle/states/{state.word}"),
+            "status": Exactly(state.said, f"/lifecycle/states/{state.word}"),
             "state": state.canonical,
             "accepted": MOMENT,
             "started": _when(MOMENT, started),
@@ -184,6 +188,7 @@ class Names:
             "origin_state": run.origin_state or Like("text"),
             "failure": {},
             "result": None,
+            "removed": run.removed and is_over,
         }
 
     def kept(self, tree: Any) -> Any:

@@ -170,9 +170,9 @@ class Samples:
     def _address(self, made: Call) -> None:
         if made.model is None:
             return
-        for part, value in zip(
-            self.tree["operations"][made.operation.name].get("model", []), made.model.key, strict=False
-        ):
+        parts = self.tree["operations"][made.operation.name].get("model", [])
+        key = next(iter(made.model.keys_of(len(parts))), made.model.key)
+        for part, value in zip(parts, key, strict=False):
             found = _KEY_PART.fullmatch(part)
             if found is None:
                 raise NotAskedError(f"the model's key is not a plain name in {made.operation.name}")
@@ -190,7 +190,7 @@ class Samples:
 
     def takes(self, operation: Operation, model: Model) -> bool:
         """Whether a model is asked for by this operation, and not by another one before it on the same route."""
-        if len(model.key) != len(operation.model):
+        if not model.keys_of(len(operation.model)):
             return False
         try:
             body = self.call(operation, model).body

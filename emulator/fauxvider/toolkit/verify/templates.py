@@ -113,6 +113,8 @@ class TemplateReader:
             return self._each(tree, at, names)
         if form == "$json":
             return JsonText(self.want(tree[form], f"{at}/$json", names), at)
+        if form == "$text":
+            return Like("text", says="a text", rule=at)
         if form == "$first":
             return self._first(tree[form], f"{at}/$first", names)
         parts = [self._tree(one, f"{at}/$merge/{index}", names) for index, one in enumerate(tree["$merge"])]
