@@ -8,12 +8,14 @@ refuses what is too large or disputed, and hands the application a `Wire` to bre
 from __future__ import annotations
 
 import asyncio
+import heapq
 import importlib.util
 import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 
 from fauxvider.errors import UsageError
@@ -35,7 +37,8 @@ class WireSettings:
     """Deadlines in seconds and limits of one server's connections.
 
     A body may take ``body_s``, or longer as long as it brings ``body_rate`` bytes a second. ``linger_s``
-    is how long a refused client may go on talking before it is cut off.
+    is how long a refused client may go on talking before it is cut off. Over ``max_connections`` those that
+    have kept the server waiting longest are cut to make room; a newcomer is refused where nobody does.
     """
 
     head_s: float = 10.0
@@ -136,8 +139,8 @@ class Guard(asyncio.Protocol):
         if len(self.connections) > 2 * self.settings.max_connections:
             self.transport.abort()
             return
-        self._is_surplus = len(self.connections) > self.settings.max_connections
         self._since = self.loop.time()
+        self._is_surplus = len(self.connections) > self.settings.max_connections and not self._makes_room()
         self._rearm(self.settings.linger_s if self._is_surplus else self._longest_sleep)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -178,6 +181,47 @@ class Guard(asyncio.Protocol):
         self._since = self.loop.time()
         self._disconnect()
         return self.transport
+
+    def _makes_room(self) -> bool:
+        """Cut some of those that have kept the server waiting longest; False where nobody does.
+
+        Those that never got an answer go first, and those that do not read last. Some at once, so that a
+        flood of newcomers does not cost a search each.
+        """
+        waiting = [(wait, guard) for guard in self.connections if guard is not self and (wait := guard.waits())]
+        for _, guard in heapq.nsmallest(max(1, self.settings.max_connections // 16), waiting, key=itemgetter(0)):
+            guard.give_way()
+        return bool(waiting)
+
+    def waits(self) -> tuple[int, float] | None:
+        """Give rank and beginning of a wait for the client, None while the client waits for us."""
+        framing = self._framing
+        if self._is_ending:
+            return 0, self._since
+        if self._is_surplus or self._is_taken:
+            return None
+        if self.transport.get_write_buffer_size():
+            return 2, self._since
+        rank = 1 if self._answered else 0
+        if framing.in_body and self._is_busy:
+            return None if self.flow.read_paused else (rank, self._stage_since)
+        if self._is_busy:
+            return None
+        return rank, max(self._since, self._stage_since) if framing.open else self._since
+
+    def give_way(self) -> None:
+        """Be cut at once, for others' sake."""
+        self.connections.discard(self)
+        self._disconnect()
+        if self._is_ending or self.transport.get_write_buffer_size():
+            self.transport.abort()
+            return
+        self._is_ending = True
+        self._since = self.loop.time()
+        framing = self._framing
+        if framing.open and (not framing.in_body or (self._is_busy and not self.cycle.response_started)):
+            self.transport.write(self._answer(Refusal(503, "too many connections, and this one was slow")))
+        self.transport.close()
 
     @property
     def _is_busy(self) -> bool:

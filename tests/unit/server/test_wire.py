@@ -245,31 +245,105 @@ def test_an_early_answer_does_not_wait_for_the_body(parser: Parser) -> None:
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
-def test_connections_over_the_limit_get_503(parser: Parser) -> None:
-    with serving(echo, parser, WireSettings(max_connections=3, linger_s=0.1)) as url, ExitStack() as stack:
+class Holding:
+    """Answers at once, but for `/held`: that one waits for its client to leave."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/held":
+            self.entered.release()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        await echo(scope, receive, send)
+
+    def hold(self, client: RawClient) -> None:
+        """Have a request of the client's under way."""
+        client.send(GET.replace(b"/ ", b"/held "))
+        assert self.entered.acquire(timeout=10)
+
+
+LAST = GET.replace(b"Host", b"Connection: close\r\nHost")
+
+
+def test_connections_over_the_limit_get_503_when_all_others_wait_for_the_server(parser: Parser) -> None:
+    app = Holding()
+    with serving(app, parser, WireSettings(max_connections=3, linger_s=0.1)) as url, ExitStack() as stack:
         clients = [stack.enter_context(RawClient(url)) for _ in range(3)]
         for client in clients:
-            client.send(GET)
-            got = client.answer()
-            assert got is not None
-            assert got.status == 200
-        assert [status for status, _ in conversation(url, GET)] == [503]
+            app.hold(client)
+        assert [status for status, _ in conversation(url, LAST)] == [503]
         silent = stack.enter_context(RawClient(url))
         assert silent.rest() == b""
-        clients[0].send(GET.replace(b"Host", b"Connection: close\r\nHost"))
-        assert clients[0].answer() is not None
-        assert clients[0].rest() == b""
-        with RawClient(url) as client:
-            client.send(GET)
-            got = client.answer()
+        clients[0].sock.close()
+        while [status for status, _ in conversation(url, LAST)] != [200]:
+            pass  # until the server has noticed that the client is gone
+
+
+def test_who_kept_the_server_waiting_longest_makes_room(parser: Parser) -> None:
+    """First those that never had an answer; then the eldest of the others."""
+    sent = [GET, b"", GET[:-5], HEAD + b"Content-Length: 9\r\n\r\nabc"]
+    with serving(echo, parser, WireSettings(max_connections=4)) as url, ExitStack() as stack:
+        old, silent, head, body = clients = [stack.enter_context(RawClient(url)) for _ in sent]
+        for client, data in zip(clients, sent, strict=True):
+            client.send(data)
+            assert client is not old or client.answer() is not None
+        for _ in range(3):
+            newcomer = stack.enter_context(RawClient(url))
+            newcomer.send(GET)
+            got = newcomer.answer()
+            assert got is not None
+            assert got.status == 200
+        assert silent.rest() == b""
+        for client in (head, body):
+            refused = client.answer()
+            assert refused is not None
+            assert (refused.status, refused.header("connection"), client.rest()) == (503, "close", b"")
+        old.send(GET)  # a client that has been served before is still there
+        assert old.answer() is not None
+        third = stack.enter_context(RawClient(url))
+        third.send(GET)
+        assert third.answer() is not None
+        assert [status for status, _ in conversation(url, LAST)] == [200]
+
+
+def test_an_application_that_reads_a_body_is_told_when_its_client_makes_room(parser: Parser) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(await body_of(receive))
+        await answer(send, 200, b"late")
+
+    with serving(app, parser, WireSettings(max_connections=1)) as url, RawClient(url) as client:
+        client.send(HEAD + b"Content-Length: 9\r\n\r\nabc")
+        with RawClient(url) as newcomer:
+            newcomer.send(GET)
+            assert newcomer.answer() is not None
+        got = client.answer()
+        assert got is not None
+        assert got.status == 503
+        assert client.rest() == b""
+    assert seen == [None, b""]
+
+
+def test_a_flood_of_silent_ones_does_not_keep_an_honest_one_out(parser: Parser) -> None:
+    with serving(echo, parser, WireSettings(max_connections=8)) as url, ExitStack() as stack:
+        honest = stack.enter_context(RawClient(url))
+        for _ in range(60):
+            stack.enter_context(RawClient(url))
+            honest.send(GET)
+            got = honest.answer()
             assert got is not None
             assert got.status == 200
 
 
 def test_far_over_the_limit_nobody_is_answered(parser: Parser) -> None:
-    with serving(echo, parser, WireSettings(max_connections=1, linger_s=5)) as url, ExitStack() as stack:
-        clients = [stack.enter_context(RawClient(url)) for _ in range(4)]
-        for client in clients[2:]:
+    app = Holding()
+    with serving(app, parser, WireSettings(max_connections=1, linger_s=30)) as url, ExitStack() as stack:
+        app.hold(stack.enter_context(RawClient(url)))
+        _, *others = [stack.enter_context(RawClient(url)) for _ in range(4)]
+        for client in others:
             try:
                 assert client.rest() == b""
             except ConnectionResetError:
