@@ -13,6 +13,7 @@ from fauxvider.server.runner import Site, serve_bound
 from fauxvider.service.emulator import Emulator
 
 if TYPE_CHECKING:
+    from fauxvider.server.shared import Node
     from fauxvider.server.tls_front import TlsFront
 
 __all__ = ["Run"]
@@ -20,12 +21,16 @@ __all__ = ["Run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """The parts of a run. `warm`: the pipeline's model is loaded first. `tell` shows a person a line."""
+    """The parts of a run. `warm`: the pipeline's model is loaded first. `tell` shows a person a line.
+
+    `node`: this process as one of several on a store.
+    """
 
     site: Site
     emulator: Emulator
     health: Health
     front: TlsFront | None
+    node: Node | None
     warm: bool
     ready: Callable[[], None]
     tell: Callable[[str], None]
@@ -56,7 +61,9 @@ class Run:
 
     async def _prepare(self) -> None:
         emulator = self.emulator
-        if emulator.file is not None:
+        if self.node is not None:
+            await self.node.start(emulator.defaults)
+        elif emulator.file is not None:
             emulator.begin(emulator.defaults)
         if emulator.settings.live is not None:
             await emulator.settings.live.start(warm=self.warm)
@@ -67,6 +74,8 @@ class Run:
     async def _close(self) -> None:
         if self.front is not None:
             await self.front.stop()
+        if self.node is not None:
+            await self.node.stop()
         self.emulator.close()
         if self.emulator.settings.live is not None:
             await self.emulator.settings.live.close()

@@ -52,7 +52,7 @@ class Hops:
         self.address = f"[{bound}]:{number}" if ":" in bound else f"{bound}:{number}"
         self._server: asyncio.Server | None = None
         self._lines: dict[str, asyncio.Task[_Line]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._callers: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._greeted, sock=self._socket, limit=1024 * 1024)
@@ -61,10 +61,14 @@ class Hops:
         """Ask and answer nothing any more."""
         if self._server is not None:
             self._server.close()
-        for task in (*self._tasks, *self._lines.values()):
-            task.cancel()
+        for writer in self._callers:
+            writer.close()
+        for line in self._lines.values():
+            if line.done() and not line.cancelled() and not line.exception():
+                line.result().close()
+            else:
+                line.cancel()
         self._socket.close()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def ask(self, address: str, head: Head, body: bytes) -> Frame:
         """Ask the node at an address. Raises NodeGoneError."""
@@ -84,10 +88,7 @@ class Hops:
     # --- answering
 
     async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._callers.add(writer)
         try:
             async with asyncio.timeout(_GREETING_S):
                 head, _ = await _read(reader, max_body=0)
@@ -96,6 +97,7 @@ class Hops:
         except (OSError, EOFError, ValueError, TimeoutError):
             pass  # the other end went, or was no node
         finally:
+            self._callers.discard(writer)
             writer.close()
 
     async def _answer(self, node: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -171,6 +173,10 @@ class _Line:
         finally:
             self._end(ConnectionResetError("the connection was closed"))
             self._writer.close()
+
+    def close(self) -> None:
+        """Ask nothing any more; who still waits gets an error."""
+        self._writer.close()
 
     def _end(self, error: Exception) -> None:
         self.is_closed = True

@@ -8,14 +8,14 @@ from urllib.parse import unquote, urlsplit
 from fauxvider.errors import UsageError
 from fauxvider.ports import StoreFile
 
-__all__ = ["SCHEMES", "open_store"]
+__all__ = ["SCHEMES", "disown", "is_shared", "open_store"]
 
 
-def _memory(_url: str, _power_loss: bool) -> StoreFile | None:
+def _memory(_url: str, _power_loss: bool, _node: str) -> StoreFile | None:
     return None
 
 
-def _sqlite(url: str, power_loss: bool) -> StoreFile | None:
+def _sqlite(url: str, power_loss: bool, _node: str) -> StoreFile | None:
     from fauxvider.stores.sqlite import SqliteFile
 
     parts = urlsplit(url)
@@ -26,19 +26,23 @@ def _sqlite(url: str, power_loss: bool) -> StoreFile | None:
     return SqliteFile(path, power_loss=power_loss)
 
 
-def _redis(url: str, power_loss: bool) -> StoreFile | None:
+def _redis(url: str, power_loss: bool, node: str) -> StoreFile | None:
     try:
         from fauxvider.stores.redis import RedisFile
     except ImportError:
         raise UsageError("redis:// needs the extra `redis`: pip install 'fauxvider[redis]'") from None
-    return RedisFile(url, power_loss=power_loss)
+    return RedisFile(url, power_loss=power_loss, node=node)
 
 
-def _valkey(url: str, power_loss: bool) -> StoreFile | None:
-    return _redis("redis" + url.removeprefix("valkey"), power_loss)
+def _valkey(url: str, power_loss: bool, node: str) -> StoreFile | None:
+    return _redis(_plain(url), power_loss, node)
 
 
-SCHEMES: Mapping[str, Callable[[str, bool], StoreFile | None]] = {
+def _plain(url: str) -> str:
+    return f"redis{url.removeprefix('valkey')}" if url.startswith("valkey") else url
+
+
+SCHEMES: Mapping[str, Callable[[str, bool, str], StoreFile | None]] = {
     "memory": _memory,
     "sqlite": _sqlite,
     "redis": _redis,
@@ -49,14 +53,27 @@ SCHEMES: Mapping[str, Callable[[str, bool], StoreFile | None]] = {
 }
 
 
-def open_store(url: str, *, power_loss: bool = False) -> StoreFile | None:
+def open_store(url: str, *, power_loss: bool = False, node: str = "") -> StoreFile | None:
     """Open a store; None stands for memory, where nothing outlives the process.
 
-    `power_loss`: what is acknowledged outlives a power cut too, not the process alone. Raises UsageError
-    for a URL that names no store, StoreError when the store cannot be used.
+    `power_loss`: what is acknowledged outlives a power cut too, not the process alone. `node`: this process's
+    name in a store that several share. Raises UsageError for a URL that names no store, StoreError when the
+    store cannot be used.
     """
     scheme = url.partition(":")[0]
     opener = SCHEMES.get(scheme)
     if opener is None:
         raise UsageError(f"{url!r} is not a store (allowed: memory:, sqlite:///PATH, redis://HOST:PORT/0)")
-    return opener(url, power_loss)
+    return opener(url, power_loss, node)
+
+
+def is_shared(url: str) -> bool:
+    """Tell whether several processes can use a store at once."""
+    return url.partition(":")[0] in ("redis", "rediss", "unix", "valkey", "valkeys")
+
+
+def disown(url: str, node: str) -> None:
+    """Say in a shared store that a node has ended for certain: nobody waits for its lease. Raises StoreError."""
+    from fauxvider.stores.redis_server import forget_node
+
+    forget_node(_plain(url), node)

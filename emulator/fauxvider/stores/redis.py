@@ -23,7 +23,7 @@ from fauxvider.stores.codec import dump_fact
 from fauxvider.stores.commits import GroupCommit
 from fauxvider.stores.kept import Facts, KeptStore, Of, Taken
 from fauxvider.stores.redis_reading import read_facts
-from fauxvider.stores.redis_server import PREFIX, Server, open_server
+from fauxvider.stores.redis_server import PREFIX, Server, node_key, open_server
 
 __all__ = ["RedisFile"]
 
@@ -74,14 +74,14 @@ class RedisFile:
 
     async def beat(self) -> None:
         """Renew the lease."""
-        await self._call(lambda: self._client.set(_node(self.node), self._address, px=round(self.lease_s * 1000)))
+        await self._call(lambda: self._client.set(node_key(self.node), self._address, px=round(self.lease_s * 1000)))
 
     async def claim(self, world: str, *, make: bool = False) -> Claim | None:
         """Claim a world that nobody has; None when there is none of this name, and it is not to be made."""
         known = "" if world in self._lost else self._fences.get(world, "")
-        keys = [_world(world), f"{PREFIX}fence", _node(self.node)]
+        keys = [_world(world), f"{PREFIX}fence", node_key(self.node)]
         lease = round(self.lease_s * 1000)
-        args = [self.node, _node(""), int(make), known, self._address, lease]
+        args = [self.node, node_key(""), int(make), known, self._address, lease]
         found = await self._call(lambda: self._claim(keys, args))
         if found and found[0]:
             self._fences[world] = found[0].decode()
@@ -110,7 +110,7 @@ class RedisFile:
 
     async def unserved(self, now: int) -> list[str]:
         """Give worlds that have something due by `now` (ms), and whose owner is gone."""
-        args = [now, _world(""), _node(""), _SWEPT]
+        args = [now, _world(""), node_key(""), _SWEPT]
         return [name.decode() for name in await self._call(lambda: self._sweep([f"{PREFIX}due"], args))]
 
     async def read(self, world: str) -> SavedWorld | None:
@@ -225,7 +225,7 @@ class RedisFile:
         """Commit what is left, and leave: others may claim what this node has. May be called more than once."""
         self._commits.close()
         self._threads.shutdown()
-        self._server.leave(_node(self.node))
+        self._server.leave()
 
     def commit(self, turns: list[list[_Write]]) -> None:
         """Commit turns of the event loop, in one round trip; a world whose part is refused or cut is lost."""
@@ -264,10 +264,6 @@ class RedisFile:
 
 def _world(name: str) -> str:
     return f"{PREFIX}world:{name}"
-
-
-def _node(name: str) -> str:
-    return f"{PREFIX}node:{name}"
 
 
 def _keys(world: str) -> list[str]:

@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from fauxvider.errors import StoreError, UsageError
 
-__all__ = ["PREFIX", "Server", "open_server"]
+__all__ = ["PREFIX", "Server", "forget_node", "node_key", "open_server"]
 
 PREFIX = "fauxvider:"
 FORMAT = "1"
@@ -35,10 +35,10 @@ class Server:
     secret: str
     lease_s: float
 
-    def leave(self, key: str) -> None:
+    def leave(self) -> None:
         """Say that this node is gone; a server that is gone itself will find out."""
         try:
-            self.client.delete(key)
+            self.client.delete(node_key(self.node))
         except exceptions.RedisError:
             pass
         finally:
@@ -47,19 +47,7 @@ class Server:
 
 def open_server(url: str, *, power_loss: bool, node: str = "") -> Server:
     """Connect and look. Raises UsageError for a bad address, StoreError for a server that is not fit."""
-    plain, lease_s = _taken_apart(url)
-    try:
-        retry = Retry(ExponentialBackoff(cap=1.0, base=0.05), _RETRIES)
-        client: Any = redis.Redis.from_url(
-            plain,
-            retry=retry,
-            retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError],
-            socket_timeout=_PATIENCE_S,
-            socket_connect_timeout=_PATIENCE_S,
-            protocol=2,
-        )
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{_shown(url)!r} is no address of a store: {error}") from None
+    client, lease_s = _client(url)
     shown = _shown(url)
     try:
         doubt = _doubt(client, power_loss=power_loss)
@@ -72,6 +60,39 @@ def open_server(url: str, *, power_loss: bool, node: str = "") -> Server:
         client.close()
         raise StoreError(f"{shown}: {doubt}")
     return Server(client, shown, node or secrets.token_hex(8), secret, lease_s)
+
+
+def forget_node(url: str, node: str) -> None:
+    """Say that a node is gone. Raises StoreError."""
+    client, _ = _client(url)
+    try:
+        client.delete(node_key(node))
+    except exceptions.RedisError as error:
+        raise StoreError(f"{_shown(url)}: {error}") from None
+    finally:
+        client.close()
+
+
+def node_key(node: str) -> str:
+    """Give the key that lives as long as a node does, but for its last lease."""
+    return f"{PREFIX}node:{node}"
+
+
+def _client(url: str) -> tuple[Any, float]:
+    """Give a client, and the lease in seconds that the address asks for."""
+    plain, lease_s = _taken_apart(url)
+    try:
+        client = redis.Redis.from_url(
+            plain,
+            retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), _RETRIES),
+            retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError],
+            socket_timeout=_PATIENCE_S,
+            socket_connect_timeout=_PATIENCE_S,
+            protocol=2,
+        )
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{_shown(url)!r} is no address of a store: {error}") from None
+    return client, lease_s
 
 
 def _taken_apart(url: str) -> tuple[str, float]:
