@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fauxvider.contract.model import Operation
 
 __all__ = ["Match", "Router"]
+
+_MAX_KNOWN = 1024
+_MAX_PATH = 256
 
 
 @dataclass(slots=True)
@@ -26,7 +29,7 @@ class Match:
     """
 
     operations: list[Operation]
-    params: dict[str, str]
+    params: Mapping[str, str]
     methods: tuple[str, ...] = ()
 
 
@@ -36,6 +39,7 @@ class Router:
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._root = _Node()
         self._methods: dict[str, None] = {}
+        self._known: dict[tuple[str, str], Match] = {}
         for operation in operations:
             self._methods.update(dict.fromkeys(operation.methods))
             node = self._root
@@ -45,6 +49,15 @@ class Router:
                 node.operations.setdefault(method, []).append(operation)
 
     def match(self, method: str, path: str) -> Match | None:
+        """Find what a request is for; a path that is asked for again (a poll's, say) is known by then."""
+        known = self._known.get((method, path))
+        if known is None and (known := self._match(method, path)) is not None and len(path) <= _MAX_PATH:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[method, path] = known
+        return known
+
+    def _match(self, method: str, path: str) -> Match | None:
         segments, params = _segments(path), dict[str, str]()
         node = _straight(self._root, segments, params)
         if node is not None and method in node.operations:

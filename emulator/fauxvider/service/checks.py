@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fauxvider.contract.model import Issue, Operation
+from fauxvider.contract.model import Contract, Idempotency, Issue, Operation
 from fauxvider.contract.templates import text_of
+from fauxvider.engine.facts import ApiKey
 from fauxvider.engine.plan import at_pointer
 from fauxvider.gate import JsonRefusedError, parse_json
 from fauxvider.service import references
@@ -93,14 +94,17 @@ def check_owner(_provider: Provider, call: Call) -> Rejection | None:
     return None
 
 
-async def check_rate(provider: Provider, call: Call) -> Rejection | None:
-    if not provider.limits:
-        return None
+def check_rate(provider: Provider, call: Call) -> Awaitable[Verdict] | None:
+    return _taken(provider, call) if provider.limits else None
+
+
+async def _taken(provider: Provider, call: Call) -> Rejection | None:
+    """Count a request against the limits of its operation, until one is full."""
     for name in call.operation.limits:
         if name not in provider.limits:
             continue
         limit = provider.contract.limits[name]
-        caller = "|".join([_CALLER[part](call) if part in _CALLER else _path_part(call, part) for part in limit.per])
+        caller = _caller(call, limit.per)
         verdict = await provider.store.take(limit, caller, call.moment, count=provider.limits[name])
         if call.verdict is None or limit.headers:  # an answer tells of the limit that has something to tell
             call.verdict = (name, verdict)
@@ -117,6 +121,11 @@ _CALLER: Mapping[str, Callable[[Call], str]] = {
     "operation": lambda call: call.operation.name,
     "path": lambda call: call.request.path,
 }
+
+
+def _caller(call: Call, per: tuple[str, ...]) -> str:
+    """Give by whom (and for what) something is counted: the parts that a contract names, as one text."""
+    return "|".join([_CALLER[part](call) if part in _CALLER else _path_part(call, part) for part in per])
 
 
 def _path_part(call: Call, part: str) -> str:
@@ -151,19 +160,15 @@ def check_parse(_provider: Provider, call: Call) -> Rejection | None:
     return None
 
 
-async def check_idempotency(provider: Provider, call: Call) -> Rejection | None:
+def check_idempotency(provider: Provider, call: Call) -> Awaitable[Verdict] | None:
     rules = provider.contract.idempotency
-    if call.operation.kind != "submit":
-        return None
     key = header_of(call.request, rules.header.lower().encode("latin-1")) if rules else None
-    if rules is None or not key:
-        return None
-    call.intent = "|".join(
-        [
-            *[_CALLER[part](call) if part in _CALLER else _path_part(call, part) for part in rules.per],
-            provider.world.print_of(key),
-        ]
-    )
+    return _repeated(provider, call, rules, key) if rules and key else None
+
+
+async def _repeated(provider: Provider, call: Call, rules: Idempotency, key: str) -> Rejection | None:
+    """Find the job that a request with this key has led to, if there is one."""
+    call.intent = _caller(call, (*rules.per, "")) + provider.world.print_of(key)
     record = await provider.store.record_by_intent(call.intent)
     if record is None or record.job.accepted + rules.window <= call.moment:
         return None
@@ -179,9 +184,12 @@ def check_schema(provider: Provider, call: Call) -> Rejection | None:
     validator = validators.get(call.model.name if call.model else "") if validators else None
     if validator is None or call.replay is not None:
         return None
-    found = [] if validator.is_valid(call.body) else validator.issues(call.body)
+    is_empty = bool(operation.on_empty) and not call.input
+    if not is_empty and validator.is_valid(call.body):
+        return None
+    found = validator.issues(call.body)
     is_in_input = all(tuple(map(str, issue.path[: len(operation.input)])) == operation.input for issue in found)
-    if operation.on_empty and not call.input and is_in_input:
+    if is_empty and is_in_input:
         call.failure, call.detail = operation.on_empty, "the input is empty"
         return None
     if not found:
@@ -222,19 +230,22 @@ def issue_scope(provider: Provider, issue: Issue) -> Mapping[str, Any]:
     return names
 
 
-async def check_references(provider: Provider, call: Call) -> Rejection | None:
-    if call.replay is not None or call.failure or call.operation.kind != "submit":
-        return None
-    return await references.check(provider, call)
+def check_references(provider: Provider, call: Call) -> Awaitable[Verdict] | None:
+    return references.check(provider, call) if call.replay is None and not call.failure else None
 
 
-async def check_funds(provider: Provider, call: Call) -> Rejection | None:
-    if call.operation.kind != "submit" or call.replay is not None:
+def check_funds(provider: Provider, call: Call) -> Awaitable[Verdict] | None:
+    if call.replay is not None:
         return None
     entry = provider.world.keys.get(key_of(provider.contract.auth, call.request)[0]) if provider.world.keys else None
-    rule = provider.contract.account.funds
-    if rule == "off" and (entry is None or entry.state != "unfunded"):
+    if provider.contract.account.funds == "off" and (entry is None or entry.state != "unfunded"):
         return None
+    return _covered(provider, call, entry)
+
+
+async def _covered(provider: Provider, call: Call, entry: ApiKey | None) -> Rejection | None:
+    """Refuse a job that the account cannot pay."""
+    rule = provider.contract.account.funds
     prepared = await prepare(provider, call)
     if isinstance(prepared, Rejection):
         return prepared
@@ -245,7 +256,7 @@ async def check_funds(provider: Provider, call: Call) -> Rejection | None:
     return None
 
 
-def checks_of(operation: Operation) -> tuple[Check, ...]:
+def checks_of(contract: Contract, operation: Operation) -> tuple[Check, ...]:
     """Give the checks that an operation can fail, in the contract's order."""
     is_submit = operation.kind == "submit"
     needed = {
@@ -254,9 +265,9 @@ def checks_of(operation: Operation) -> tuple[Check, ...]:
         "owner": operation.owner,
         "rate": bool(operation.limits),
         "parse": operation.body != "none",
-        "idempotency": is_submit,
+        "idempotency": is_submit and contract.idempotency is not None,
         "schema": bool(operation.validators),
-        "references": is_submit,
+        "references": is_submit and contract.assets is not None,
         "funds": is_submit,
     }
     return tuple(CHECKS[name] for name in operation.checks if needed.get(name, True))

@@ -40,7 +40,7 @@ class Compiled:
         self.model_scopes: Mapping[str, Mapping[str, Any]] = {
             name: model_scope(model) for name, model in contract.models.items()
         }
-        self.checks = {name: checks_of(operation) for name, operation in contract.operations.items()}
+        self.checks = {name: checks_of(contract, operation) for name, operation in contract.operations.items()}
         self.states: list[Mapping[str, Any]] = [
             {"word": state.word, "is": state.canonical, "terminal": state.is_terminal}
             for state in contract.states.values()
