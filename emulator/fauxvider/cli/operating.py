@@ -10,7 +10,9 @@ import click
 
 from fauxvider.errors import UsageError
 
-__all__ = ["OPERATING_OPTIONS", "OperatingOptions"]
+__all__ = ["OPERATING_OPTIONS", "OperatingOptions", "raise_file_limit"]
+
+_FILES = 8192  # connections come in bursts before those that make room are gone
 
 OPERATING_OPTIONS = (
     click.option(
@@ -37,3 +39,15 @@ class OperatingOptions:
         if not math.isfinite(options.grace):
             raise UsageError("--grace takes a number of seconds, from 0 to 3600")
         return options
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many open files as it is allowed to, within reason; nothing where there is no limit."""
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

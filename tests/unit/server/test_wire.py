@@ -289,6 +289,9 @@ def test_who_kept_the_server_waiting_longest_makes_room(parser: Parser) -> None:
         for client, data in zip(clients, sent, strict=True):
             client.send(data)
             assert client is not old or client.answer() is not None
+        for _ in range(3):  # by then all of it has been read
+            old.send(GET)
+            assert old.answer() is not None
         for _ in range(3):
             newcomer = stack.enter_context(RawClient(url))
             newcomer.send(GET)
@@ -310,13 +313,16 @@ def test_who_kept_the_server_waiting_longest_makes_room(parser: Parser) -> None:
 
 def test_an_application_that_reads_a_body_is_told_when_its_client_makes_room(parser: Parser) -> None:
     seen: list[Any] = []
+    entered = threading.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
+        entered.set()
         seen.append(await body_of(receive))
         await answer(send, 200, b"late")
 
     with serving(app, parser, WireSettings(max_connections=1)) as url, RawClient(url) as client:
         client.send(HEAD + b"Content-Length: 9\r\n\r\nabc")
+        assert entered.wait(10)
         with RawClient(url) as newcomer:
             newcomer.send(GET)
             assert newcomer.answer() is not None
