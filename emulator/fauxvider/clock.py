@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from fauxvider.errors import UsageError
 from fauxvider.values import parse_span, span_text
 
-__all__ = ["EPOCH", "HeldClock", "ManualClock", "RealClock", "make_clock", "monotonic_ms", "wall_ms"]
+__all__ = ["EPOCH", "HeldClock", "ManualClock", "RealClock", "make_clock", "monotonic_ms", "precise_s", "wall_ms"]
 
 # Where virtual clocks start unless told otherwise, so that a run repeats byte for byte.
 EPOCH = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -18,6 +18,11 @@ _CLOCKS = "real, scaled:N (N times as fast), manual, stepping or stepping:SPAN"
 
 def monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
+
+
+def precise_s() -> float:
+    """Give seconds of a clock of no known start, as finely as can be: for spans."""
+    return time.perf_counter()
 
 
 def wall_ms() -> int:

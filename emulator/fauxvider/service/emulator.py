@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -113,6 +114,9 @@ class Emulator:
             self.file.drop_world(name)
             self.file.keep_world(name, made, durable.state_of(world))
         self._worlds[name] = world
+        if (watch := self.settings.watch) is not None:
+            world.journal.also(partial(watch.entry, world))
+            watch.event("world brought back" if is_kept else "world made", world=name, clock=world.clock.spec)
         return world
 
     def world(self, name: str) -> World:
@@ -129,6 +133,8 @@ class Emulator:
 
     def drop_world(self, name: str) -> None:
         self._let_go(self.world(name))
+        if self.settings.watch is not None:
+            self.settings.watch.event("world dropped", world=name)
         if name == DEFAULT_WORLD:
             self.make_world(name, self.defaults)
         else:

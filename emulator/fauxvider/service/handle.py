@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from fauxvider.clock import precise_s
 from fauxvider.contract.model import Operation
 from fauxvider.engine.plan import at_pointer
 from fauxvider.engine.routing import Match
@@ -57,7 +58,8 @@ _JOURNAL = (
 
 async def handle(provider: Provider, request: Request) -> Reply:
     """Answer one request. Never raises for what a client sends."""
-    world = provider.world
+    world, watch = provider.world, provider.settings.watch
+    began = 0.0 if watch is None else precise_s()
     mark = "" if world.tape is None else world.tape.request(provider.name, request)
     moment = await world.arrive(mark)
     number = world.requests
@@ -83,7 +85,9 @@ async def handle(provider: Provider, request: Request) -> Reply:
         try:
             await world.keep(state_of(world))  # nothing is acknowledged that the end of the process could undo
         except StoreError:
-            return Reply(503, [(b"content-type", b"text/plain")], b"fauxvider: the store keeps nothing more")
+            reply = Reply(503, [(b"content-type", b"text/plain")], b"fauxvider: the store keeps nothing more")
+    if watch is not None:
+        watch.request(provider, request, reply, does=does, began=began)
     if reply.cause and filed is None:
         world.refused.append((provider.name, request.origin, request.method, request.path, request.body[:_MAX_KEPT]))
     return reply

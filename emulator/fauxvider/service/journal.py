@@ -45,6 +45,17 @@ class Journal:
         if self._sink is not None:
             self._sink(self.total, next(_mappings((entry,))))
 
+    def also(self, sink: Sink) -> None:
+        """Have one more be given each entry as it is added."""
+        first = self._sink
+
+        def both(number: int, entry: Mapping[str, Any]) -> None:
+            if first is not None:
+                first(number, entry)
+            sink(number, entry)
+
+        self._sink = both
+
     def load(self, entries: Sequence[Mapping[str, Any]], total: int) -> None:
         """Take over the last entries of a journal that had `total` of them."""
         for entry in entries:

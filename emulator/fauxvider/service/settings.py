@@ -12,6 +12,7 @@ from fauxvider.contract.model import Contract
 from fauxvider.engine.recipe import Recipe
 from fauxvider.ports import Renderer, Sender
 from fauxvider.service.cache import ByteCache
+from fauxvider.service.watching import Watch
 
 if TYPE_CHECKING:
     from fauxvider.service.live import LiveRuns
@@ -38,6 +39,7 @@ class Settings:
     metadata: bool = True
     live: LiveRuns | None = None  # jobs that really run
     dripping: Callable[[float], Sender] | None = None  # a sender whose body takes that many real seconds
+    watch: Watch | None = None  # is told of what happens
     patience_s: float = 2.0  # least real time that a receiver gets on a clock that runs fast
     _making: dict[Hashable, asyncio.Future[bytes]] = field(default_factory=dict)
 
