@@ -39,6 +39,7 @@ _NAME = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\+?)\}")
 _BODILESS = frozenset(
     {"cancel", "retry", "purge", "counts", "asset_confirm", "secret_delete", "deliveries", "redeliver"}
 )
+_STATES = ("ok", "queued", "running", "succeeded", "failed", "cancelled", "timed_out", "moderated", "expired")
 _FROM = {"cancel": ("queued", "running"), "retry": ("failed", "timed_out")}
 # What an outcome answers with where the operation does not say.
 _OUTCOMES = {
@@ -196,6 +197,12 @@ class _Reader:
 
     def _answers(self) -> dict[str, Answer]:
         answers = {one.name: self._answer(one) for one in self.node.at("answers").entries()}
+        if self.kind in ("submit", "read"):
+            further = "missing" if self.kind == "read" else "replayed"
+            known: list[str] = [*_STATES, further, *self.known.failures]
+            for node in self.node.at("answers").entries():
+                if node.name not in known:
+                    raise node.wrong(f"no outcome is called {node.name!r}", allowed=known, of_key=True)
         subject = self.kind.partition("_")[0]
         subject = subject if subject in ("asset", "secret") else ""
         for (about, outcome), cause in _OUTCOMES.items():

@@ -76,7 +76,11 @@ def _text(rule: SizeRule, scope: Scope, _source: SourceSize) -> Size | None:
 
 
 def _table(rule: SizeRule, scope: Scope, _source: SourceSize) -> Size | None:
-    return rule.sizes.get(text_of(_get(rule.value, scope)))
+    value = _get(rule.value, scope)
+    if isinstance(value, Mapping):
+        width, height = _whole(value.get("width")), _whole(value.get("height"))
+        return (width, height) if width and height else None
+    return rule.sizes.get(text_of(value))
 
 
 def _source(rule: SizeRule, scope: Scope, source_size: SourceSize) -> Size | None:

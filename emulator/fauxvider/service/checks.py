@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fauxvider.contract.model import Contract, Idempotency, Issue, Operation
+from fauxvider.contract.model import Contract, Idempotency, Operation
 from fauxvider.contract.templates import text_of
 from fauxvider.engine.facts import ApiKey
 from fauxvider.engine.plan import at_pointer
 from fauxvider.gate import JsonRefusedError, parse_json
 from fauxvider.service import references
 from fauxvider.service.acceptance import prepare, request_print
+from fauxvider.service.scopes import issue_scope
 from fauxvider.service.wire import Rejection, header_of, key_of
 
 if TYPE_CHECKING:
     from fauxvider.service.provider import Call, Provider
 
-__all__ = ["CHECKS", "Check", "Verdict", "cause_of", "checks_of", "issue_scope", "key_of"]
+__all__ = ["CHECKS", "Check", "Verdict", "cause_of", "checks_of", "key_of"]
 
 # A check that must look something up gives an awaitable; the others answer at once.
 Verdict = Rejection | None
@@ -194,40 +195,12 @@ def check_schema(provider: Provider, call: Call) -> Rejection | None:
         return None
     if not found:
         return None
-    issues = [issue_scope(provider, issue) for issue in found]
+    issues = [issue_scope(provider.contract, issue) for issue in found]
     cause = cause_of(issues[0]["keyword"])
     if operation.on_invalid and is_in_input:
         call.failure, call.detail = operation.on_invalid, str(issues[0]["text"])
         return None
     return Rejection(cause, {"issue": issues[0], "issues": issues})
-
-
-_OF_THE_WHOLE = ("required", "additionalProperties")  # what is at fault is the mapping, not its member
-
-
-def issue_scope(provider: Provider, issue: Issue) -> Mapping[str, Any]:
-    """Give `{issue.*}`: a violation in the contract's own words."""
-    path = [str(part) for part in issue.path]
-    names: dict[str, Any] = {
-        "path": ".".join(path),
-        "pointer": "".join(f"/{part}" for part in path),
-        "field": path[-1] if path else "",
-        "at": ".".join(path[:-1] if issue.keyword in _OF_THE_WHOLE else path),
-        "keyword": issue.keyword,
-        "limit": issue.limit,
-        "low": issue.low,
-        "high": issue.high,
-        "value": issue.value,
-        "loc": ["body", *issue.path],
-        "text": issue.message,
-    }
-    contract = provider.contract
-    types = contract.issue_types
-    names["type"] = types.get(issue.keyword) or types.get("other") or issue.keyword
-    text = contract.issue_texts.get(issue.keyword) or contract.issue_texts.get("other")
-    if text is not None:
-        names["text"] = text({"issue": dict(names)})
-    return names
 
 
 def check_references(provider: Provider, call: Call) -> Awaitable[Verdict] | None:

@@ -46,7 +46,7 @@ def _view(provider: Provider, call: Call, record: Record, moment: int, outcome: 
     life = provider.life(record)
     scope = provider.job_scope(record, moment=moment, site=call.request.site, call=call, life=life)
     snap = scope["job"]
-    reply = provider.answer(call, outcome or snap.state, scope, state=snap.state, job=record.job.id)
+    reply = provider.answer(call, outcome or snap.failure_name, scope, state=snap.state, job=record.job.id)
     reply.state, reply.word = snap.state, snap.status
     if snap.cost is not None and call.operation.name in provider.compiled.shows_cost:
         reply.shown_cost = str(snap.cost)

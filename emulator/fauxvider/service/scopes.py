@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fauxvider.contract.model import Contract, Model
+from fauxvider.contract.model import Contract, Issue, Model
+from fauxvider.contract.placeholders import Lazy
 from fauxvider.engine.minting import Mint
 from fauxvider.engine.plan import at_pointer
 from fauxvider.engine.timeline import Life, Snapshot, snapshot_at
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from fauxvider.engine.facts import Job, Record
     from fauxvider.service.provider import Call, Provider
 
-__all__ = ["JobScope", "MintScope", "RequestScope", "model_scope", "progress_of"]
+__all__ = ["JobScope", "MintScope", "RequestScope", "issue_scope", "model_scope", "progress_of"]
 
+_OF_THE_WHOLE = ("required", "additionalProperties")  # what is at fault is the mapping, not its member
 _PARTS = {"run": ("job", "run"), "output": ("job", "output"), "attempt": ("delivery", "attempt"), "world": ()}
 
 
@@ -158,12 +160,20 @@ def _job(scope: JobScope) -> Any:
     # Failure values and results may look at the job itself, so it is there before they are.
     scope["job"] = snap
     if snap.failure_name:
-        scope["issue"] = {"text": scope.life.detail}
+        scope["issue"], scope["issues"] = {"text": scope.life.detail}, Lazy(lambda: _violations(scope))
         failure = contract.failures[snap.failure_name]
         snap.failure = {name: value(scope) for name, value in failure.values.items()}
     if snap.state == "succeeded":
         snap.result = contract.models[job.model].output.result(scope)
     return snap
+
+
+def _violations(scope: JobScope) -> list[Mapping[str, Any]]:
+    """Give what was wrong with the input of a job that was taken all the same."""
+    provider, job = scope.provider, scope.record.job
+    validator = provider.contract.operations[job.operation].validators.get(job.model)
+    found = [] if validator is None or not scope.life.detail else validator.issues(scope["body"])
+    return [issue_scope(provider.contract, issue) for issue in found]
 
 
 def _job_mints(scope: JobScope) -> MintScope:
@@ -191,6 +201,30 @@ _JOB_MAKERS: Mapping[str, Callable[[JobScope], Any]] = {
     "outputs": outputs.output_list,
     "output": lambda scope: next(iter(scope["outputs"]), None),
 }
+
+
+def issue_scope(contract: Contract, issue: Issue) -> Mapping[str, Any]:
+    """Give `{issue.*}`: a violation in the contract's own words."""
+    path = [str(part) for part in issue.path]
+    names: dict[str, Any] = {
+        "path": ".".join(path),
+        "pointer": "".join(f"/{part}" for part in path),
+        "field": path[-1] if path else "",
+        "at": ".".join(path[:-1] if issue.keyword in _OF_THE_WHOLE else path),
+        "keyword": issue.keyword,
+        "limit": issue.limit,
+        "low": issue.low,
+        "high": issue.high,
+        "value": issue.value,
+        "loc": ["body", *issue.path],
+        "text": issue.message,
+    }
+    types = contract.issue_types
+    names["type"] = types.get(issue.keyword) or types.get("other") or issue.keyword
+    text = contract.issue_texts.get(issue.keyword) or contract.issue_texts.get("other")
+    if text is not None:
+        names["text"] = text({"issue": dict(names)})
+    return names
 
 
 def model_scope(model: Model) -> Mapping[str, Any]:

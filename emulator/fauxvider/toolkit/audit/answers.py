@@ -45,9 +45,7 @@ class Answers:
         # A session that never sends: what it knows of answers is wanted, not its client.
         self._session = Session(file, readings, Client(), base_url="http://recorded.invalid", key="")
         self._contract = self._session.contract
-        self._models = {
-            key: model for model in self._contract.models.values() for key in (model.key, *model.also)
-        }
+        self._models = {key: model for model in self._contract.models.values() for key in (model.key, *model.also)}
 
     def model_of(self, call: Call) -> Model | None:
         names: dict[str, Any] = {

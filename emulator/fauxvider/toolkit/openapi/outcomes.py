@@ -66,10 +66,12 @@ def _of_jobs(
     if kind == "submit":
         first = first_states(contract, operation)
         yield from _by_state(job, first, "")
+        yield from _by_failure(material, job, first, operation)
         if contract.idempotency is not None:
             yield from _by_state(job, first, "replayed")
     elif kind == "read":
         yield from _by_state(job, every, "")
+        yield from _by_failure(material, job, every, operation)
     elif kind == "stream":
         yield ("ok",), replace(job, job=JobFacts(every))
     elif kind == "cancel":
@@ -91,6 +93,14 @@ def _of_jobs(
 def _by_state(job: Known, states: frozenset[str], first: str) -> Iterator[tuple[tuple[str, ...], Known]]:
     for state in sorted(states):
         yield (first, state), replace(job, job=JobFacts(frozenset({state})))
+
+
+def _by_failure(
+    material: Material, job: Known, states: frozenset[str], operation: Operation
+) -> Iterator[tuple[tuple[str, ...], Known]]:
+    for failure in material.contract.failures.values():
+        if failure.name in operation.answers and failure.end in states:
+            yield (failure.name,), replace(job, job=JobFacts(frozenset({failure.end})))
 
 
 def _of_request(material: Material, operation: Operation, models: tuple[str, ...]) -> Known:

@@ -12,7 +12,7 @@ from fauxvider.contract.templates import names_used
 from fauxvider.toolkit.openapi import entities
 from fauxvider.toolkit.openapi.material import Material
 from fauxvider.toolkit.openapi.outcomes import outcomes_of
-from fauxvider.toolkit.openapi.schemas import Schema, named, union
+from fauxvider.toolkit.openapi.schemas import Schema, constant, named, union
 
 __all__ = ["Route", "parameters_of", "request_body", "routes_of"]
 
@@ -83,6 +83,11 @@ def _path_schema(material: Material, operation: Operation, name: str) -> Schema:
         "secret": [contract.secrets.id] if contract.secrets else [],
     }.get(said, [])
     schema = union(entities.minted(contract, kind) for kind in kinds) or {"type": "string", "minLength": 1}
+    asked = material.at("operations", operation.name, "where") or {}
+    fact = next((path for path, text in asked.items() if text == f"{{path.{name}}}"), "")
+    if fact.startswith("facts."):
+        facts = [model.facts.get(fact.removeprefix("facts.")) for model in contract.models.values()]
+        return union(constant(one) for one in facts) or schema
     return {**schema, "x-fauxvider-id": said} if said else schema
 
 

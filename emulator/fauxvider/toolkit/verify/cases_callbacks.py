@@ -98,7 +98,10 @@ def _other_end(session: Session, operation: str, model: str, end: str) -> None:
             raise NotAskedError("it needs a clock that can be moved (--control)")
         run, stages = hook.run, phases_of(session, hook.run)
         run.has_started, run.origin_state = True, "running"
-        watch.to(max((stage.high for stage in stages if stage.state.canonical == "queued"), default=0) + 5)
+        if end == "failed" or _can_be_cancelled(session, "running"):
+            watch.to(max((stage.high for stage in stages if stage.state.canonical == "queued"), default=0) + 5)
+        else:
+            run.has_started, run.origin_state = False, "queued"
         if end == "failed":
             run.failure = session.contract.default_failure
             world.force(run.id, run.failure)
@@ -117,6 +120,10 @@ def _other_end(session: Session, operation: str, model: str, end: str) -> None:
 
 def _canonical(end: str) -> Any:
     return end
+
+
+def _can_be_cancelled(session: Session, state: str) -> bool:
+    return any(state in one.from_states for one in session.model_operations("cancel"))
 
 
 def _cancel(session: Session, run: Run) -> None:

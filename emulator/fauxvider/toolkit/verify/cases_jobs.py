@@ -144,7 +144,7 @@ def _read_with(session: Session, reader: Operation, run: Run, state: State) -> N
     scope = session.names.job(session.scope(call), run, state)
     scope["chunks"] = []
     outcome = state.canonical if reader.kind == "read" else "ok"
-    found = session.note(session.compare(session.send(call), session.answer(reader, outcome, scope)))
+    found = session.note(session.compare(session.send(call), session.answer(reader, run.failure, scope, state=outcome)))
     run.captured.update(found.captured)
 
 

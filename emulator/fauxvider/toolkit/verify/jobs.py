@@ -77,6 +77,9 @@ def job_call(session: Session, operation: Operation, run: Run, job: str = "") ->
         raise NotAskedError(f"{operation.name} does not name its job in the path")
     name = raw.strip("{}").split(".")[1].rstrip("?")
     call.params[name] = job or run.id
+    for path, one in session.tree["operations"][operation.name].get("where", {}).items():
+        if str(one).startswith("{path.") and path.startswith("facts."):
+            call.params[str(one).strip("{}").split(".")[1]] = str(run.model.facts.get(path.removeprefix("facts."), ""))
     if not call.params[name]:
         raise NotAskedError("the job's id was not told")
     return call

@@ -6,15 +6,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from fauxvider.contract.model import Contract, Issue, Model, Operation, State
 from fauxvider.contract.parse import ContractFile
 from fauxvider.engine.cost import price_of
 from fauxvider.errors import ExpressionError
-from fauxvider.service.checks import issue_scope
 from fauxvider.service.outputs import shape_of
+from fauxvider.service.scopes import issue_scope
 from fauxvider.toolkit.verify.client import Answer, Client
 from fauxvider.toolkit.verify.compare import Wanted, compare
 from fauxvider.toolkit.verify.control import Control, World
@@ -83,8 +82,19 @@ class Session:
         if key is not None and "auth" in call.operation.checks:
             headers.update(self.key_header(key or self.key))
         return self.client.send(
-            call.method, self.base_url + call.path, headers=headers, body=call.bytes, timeout_s=timeout_s
+            call.method, self._base(call.operation) + call.path, headers=headers, body=call.bytes, timeout_s=timeout_s
         )
+
+    def _base(self, operation: Operation) -> str:
+        """Give where an operation is served: hosts beside the API's are where the contract or an emulator has them."""
+        api = self.contract.api
+        if operation.origin in ("", api.name):
+            return self.base_url
+        if self.world is not None:
+            return f"{self.base_url}/~{operation.origin}"
+        if not self.base_url.startswith(api.url):
+            raise NotAskedError(f"nobody has said where this server has the host {operation.origin!r}")
+        return self.contract.origins[operation.origin].url
 
     def key_header(self, key: str) -> dict[str, str]:
         accepted = self.contract.auth.accept[0]
@@ -130,10 +140,10 @@ class Session:
             model=call.model,
         )
 
-    def answer(self, operation: Operation, outcome: str, scope: dict[str, Any]) -> Wanted:
+    def answer(self, operation: Operation, outcome: str, scope: dict[str, Any], *, state: str = "") -> Wanted:
         """Say what an operation answers for an outcome."""
         answers = self.tree["operations"][operation.name]["answers"]
-        name = outcome if outcome in answers else "ok"
+        name = next((one for one in (outcome, state) if one in answers), "ok")
         raw, at = answers[name], f"/operations/{operation.name}/answers/{name}"
         if "error" in raw:
             return self.error(raw["error"], scope, values=raw.get("values"), at=at)
@@ -193,10 +203,9 @@ class Session:
 
     def issue_names(self, scope: dict[str, Any], issues: Sequence[Issue]) -> dict[str, Any]:
         """Give a scope with the violations of a schema in the contract's words."""
-        provider = cast(Any, SimpleNamespace(contract=self.contract))
         made = []
         for issue in issues:
-            names = dict(issue_scope(provider, issue))
+            names = dict(issue_scope(self.contract, issue))
             texts = self.tree.get("issues", {}).get("texts", {})
             keyword = issue.keyword if issue.keyword in texts else "other"
             names["text"] = Exactly(names["text"], f"/issues/texts/{keyword}")
@@ -238,7 +247,8 @@ class Session:
         best: tuple[State, Match] | None = None
         for state in states:
             scope = self.names.job(self.scope(call), run, state)
-            found = compare(answer, self.answer(call.operation, outcome or state.canonical, scope))
+            named = outcome or (run.failure if state.is_terminal else "")
+            found = compare(answer, self.answer(call.operation, named, scope, state=state.canonical))
             if best is None or len(found.mismatches) < len(best[1].mismatches):
                 best = state, found
             if not found.mismatches:
