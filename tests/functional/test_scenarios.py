@@ -29,7 +29,6 @@ CATCHES: dict[str, dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[1] / "data" / "scenario_catches.yaml").read_text(encoding="utf-8")
 )
 STYLES: tuple[Style, ...] = get_args(Style)
-CAUGHT = {name: catch for name, catch in CATCHES.items() if "rule" in catch}
 
 # incidents.md C1 to C12, its tables and appendix; a section or a contradiction of a dossier
 SOURCE = re.compile(r"(incidents\.md (C\d+|row \d+|appendix \d)|(runpod|runflow|onemin)\.md (\d+(\.\d+)?|C\d+))\b")
@@ -49,11 +48,12 @@ def field() -> Iterator[Field]:
     made.close()
 
 
-def play(field: Field, name: str, client: str, style: Style) -> Run:
-    """Let a client work in a scenario's world, always under the same name."""
+def play(field: Field, name: str, client: str, style: Style, *, unharmed: bool = False) -> Run:
+    """Let a client work in a scenario's world, always under the same name. `unharmed`: without the scenario's rules."""
     scenario, catch = SCENARIOS[name], CATCHES[name]
     assert scenario.provider is not None
-    at: Play = field.play(scenario.provider, name="library", scenario=scenario.source)
+    world = dict(scenario.world) if unharmed else {"scenario": scenario.source}
+    at: Play = field.play(scenario.provider, **{**world, "name": "library"})
     try:
         prompts = [f"picture {number}" for number in range(catch.get("orders", 1))]
         verdict = at.perform(at.client(client_named(client), style), prompts, after=catch.get("after", 7200))
@@ -101,8 +101,7 @@ def test_the_library_is_large_and_uses_every_fault_of_every_provider() -> None:
 
 def test_the_table_of_catches_fits_the_library() -> None:
     assert CATCHES.keys() == SCENARIOS.keys()
-    assert len(CAUGHT) >= 40
-    assert {catch["rule"] for catch in CAUGHT.values()} <= RULES.keys()
+    assert {catch["rule"] for catch in CATCHES.values()} <= RULES.keys()
 
 
 # --- at work
@@ -123,10 +122,17 @@ def test_a_careful_client_does_nothing_wrong(name: str, style: Style, field: Fie
     assert run.verdict.is_clean, verdict_text(run.verdict)
 
 
-@pytest.mark.parametrize("name", CAUGHT)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_careless_client_is_caught(name: str, field: Field) -> None:
-    catch = CAUGHT[name]
+    catch = CATCHES[name]
     run = play(field, name, catch["client"], style_of(name))
     assert catch["rule"] in run.verdict.rules, verdict_text(run.verdict)
     assert not run.verdict.rules - {catch["rule"], *catch.get("beside", ())}, verdict_text(run.verdict)
     assert run.never == []
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_it_is_the_scenario_that_shows_what_is_wrong_with_a_client(name: str, field: Field) -> None:
+    """On a good day the careless client does well: that is why nobody sees its mistake."""
+    run = play(field, name, CATCHES[name]["client"], style_of(name), unharmed=True)
+    assert run.verdict.is_clean, verdict_text(run.verdict)

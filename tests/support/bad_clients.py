@@ -6,9 +6,10 @@ Defects of asking and of reading answers; those of callbacks and of results are 
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
-from support.clients import Answer, Client, Order
+from support.clients import Answer, Client, Order, WireError
 from support.dialects import at
 
 __all__ = [
@@ -21,11 +22,14 @@ __all__ = [
     "GoesBack",
     "Hammers",
     "IgnoresRetryAfter",
+    "KeepsABudget",
     "KeyPerTry",
     "NeverLeaves",
     "NoBackoff",
     "NumberForStatus",
     "OneKey",
+    "OrdersAgain",
+    "PaysByMemory",
     "PollsWithAWrongKey",
     "Resends",
     "RetriesRefusals",
@@ -68,6 +72,41 @@ class OneKey(Client):
         return "my-app"
 
 
+class KeepsABudget(Client):
+    """Makes one picture after the other, as long as there is money for one more by the last cost: no defect."""
+
+    budget = Decimal("0.0038")
+
+    def run(self, prompts: list[str]) -> None:
+        self.wire.note("budget", text=f"{self.budget} USD")
+        for prompt in prompts:
+            if sum(self.costs) + self.next_cost() <= self.budget:
+                super().run([prompt])
+
+    @property
+    def costs(self) -> list[Decimal]:
+        return self.__dict__.setdefault("_costs", [])
+
+    def next_cost(self) -> Decimal:
+        return self.costs[-1] if self.costs else Decimal(0)
+
+    def see(self, order: Order, word: Any, tree: Any) -> None:
+        cost = at(tree, ("output", "cost"))
+        if word in self.dialect.done and not order.is_over and cost is not None:
+            self.costs.append(Decimal(str(cost)))
+        super().see(order, word, tree)
+
+
+class PaysByMemory(KeepsABudget):
+    """Takes every picture to cost what the first one did."""
+
+    @property
+    def costs(self) -> list[Decimal]:
+        known = super().costs
+        known[1:] = known[:1] * (len(known) - 1)
+        return known
+
+
 class CancelsLate(Bad):
     """Cancels after two minutes, without a look at what the answer shows."""
 
@@ -100,6 +139,22 @@ class ComesLate(Bad):
 # --- polling
 
 
+class OrdersAgain(Bad):
+    """Waits a second for an answer, and takes a poll that has none for a job that is lost: it makes a new one."""
+
+    patience = 1
+
+    def look(self, order: Order) -> None:
+        try:
+            answer = self.send("GET", self.dialect.read.format(id=order.id))
+        except WireError:
+            order.state = "new"
+            self.place(order)
+            return
+        self.see(order, at(answer.tree, self.dialect.word), answer.tree)
+        self.wait(order)
+
+
 class NeverLeaves(Bad):
     """The loop is left at success alone; everything else is still going on."""
 
@@ -110,9 +165,11 @@ class NeverLeaves(Bad):
 class NumberForStatus(Bad):
     """Reads `status` from whatever body comes, and takes 404 for a state like others."""
 
+    first_look = HOUR
+
     def look(self, order: Order) -> None:
         if order.pause == 1:
-            self.wire.sleep(HOUR)
+            self.wire.sleep(self.first_look)
         for _ in range(10):
             tree = self.send("GET", self.dialect.read.format(id=order.id)).tree
             word = at(tree, self.dialect.word)

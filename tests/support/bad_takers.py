@@ -18,6 +18,7 @@ __all__ = [
     "BelievesTheLabel",
     "BelievesTheLastEvent",
     "ChecksNoSignature",
+    "FetchesInParts",
     "KeepsAnySize",
     "KeepsBlack",
     "KeepsHalves",
@@ -26,6 +27,7 @@ __all__ = [
     "KeepsTheLabel",
     "KnowsItsOwn",
     "KnowsItselfByTheKey",
+    "MatchesByOrder",
     "OneSession",
     "OneTry",
     "ProcessesCopies",
@@ -119,6 +121,17 @@ class RunsAgainForOldNews(RunsAgain):
         super().read_inbox()
 
 
+class MatchesByOrder(Bad):
+    """Takes the callbacks for its orders one after the other, with the picture that is in each."""
+
+    def read_inbox(self) -> None:
+        payloads, self.inbox = self.inbox, []
+        for payload in payloads:
+            order = next((one for one in self.orders if not one.is_over), None)
+            if order is not None:
+                self.see(order, at(payload, self.dialect.callback_word), payload)
+
+
 class ChecksNoSignature(Client):
     """Takes every callback."""
 
@@ -195,6 +208,17 @@ class KeepsLinks(Bad):
     def late(self) -> None:
         for order in self.orders:
             self.wire.http("GET", str(order.told), {})
+
+
+class FetchesInParts(Bad):
+    """Asks for a picture in parts and joins what comes, without a look at the status."""
+
+    part = 60
+
+    def download(self, url: str) -> tuple[int, bytes]:
+        whole = int(self.wire.http("HEAD", url, {}).headers["content-length"])
+        spans = [f"bytes={first}-{first + self.part - 1}" for first in range(0, whole, self.part)]
+        return 200, b"".join([self.wire.http("GET", url, {"Range": span}).body for span in spans])
 
 
 class OneTry(Bad):

@@ -11,17 +11,18 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 from PIL import Image
 
 from support.dialects import Dialect, at
 
-__all__ = ["Answer", "Client", "Order", "Style", "Transport", "WireError"]
+__all__ = ["PATIENCE", "Answer", "Client", "Order", "Style", "Transport", "WireError"]
 
 Style: TypeAlias = Literal["polling", "webhook", "hybrid"]
 
 # Seconds.
+PATIENCE = 30  # with an answer, or with a callback's body
 DEADLINE = 900  # longer than any documented run
 FRESH = 60  # how long a look-up may be behind the submit
 SLOWEST = 30
@@ -55,7 +56,9 @@ class Answer:
 class Transport(Protocol):
     """What a client is given. `note` says what the client did: processed, saved, failed, gave_up, believes."""
 
-    def http(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer: ...
+    def http(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, patience: float = PATIENCE
+    ) -> Answer: ...
     def sleep(self, seconds: float) -> None: ...
     def now(self) -> float: ...
     def note(self, said: str, *, job: str = "", text: str = "") -> None: ...
@@ -86,6 +89,8 @@ class Order:
 class Client:
     """`hook` is the address at which `on_callback` is reached."""
 
+    patience: ClassVar[float] = PATIENCE  # with an answer
+    body_patience: ClassVar[float] = PATIENCE  # with the body of a callback
     dialect: Dialect
     wire: Transport
     base: str
@@ -157,9 +162,9 @@ class Client:
         name, value = self.dialect.key
         sent = {name: value, **{key.replace("_", "-"): text for key, text in headers.items()}}
         if body is None:
-            return self.wire.http(method, self.base + path, sent)
+            return self.wire.http(method, self.base + path, sent, patience=self.patience)
         sent["Content-Type"] = "application/json"
-        return self.wire.http(method, self.base + path, sent, json.dumps(body).encode())
+        return self.wire.http(method, self.base + path, sent, json.dumps(body).encode(), patience=self.patience)
 
     def body_of(self, order: Order) -> dict[str, Any]:
         body = self.dialect.body(order.prompt)
@@ -316,7 +321,7 @@ class Client:
     def download(self, url: str) -> tuple[int, bytes]:
         """Give status and bytes; the key stays with the API."""
         try:
-            answer = self.wire.http("GET", url, {})
+            answer = self.wire.http("GET", url, {}, patience=self.patience)
         except WireError:
             return 599, b""
         whole = answer.headers.get("content-length")

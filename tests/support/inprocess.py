@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from fauxvider.server.app import ProviderApp
 from fauxvider.server.build import build_emulator
+from fauxvider.server.spoil import IN_PROCESS
 from fauxvider.service.options import read_options
 from fauxvider.service.world import World
 
@@ -106,7 +107,9 @@ class InProcess:
         body: bytes = b"",
         json_body: Any = None,
         query: Mapping[str, str] | None = None,
+        in_process: bool = False,
     ) -> Answer:
+        """Ask. `in_process`: what a scenario does on the wire is a `WireCutError`, and nothing takes real time."""
         sent = {key.lower(): value for key, value in (headers or {}).items()}
         if json_body is not None:
             body = json.dumps(json_body).encode()
@@ -130,6 +133,8 @@ class InProcess:
             "query_string": query_string.encode(),
             "headers": [(key.encode("latin-1"), value.encode("latin-1")) for key, value in sent.items()],
         }
+        if in_process:
+            scope[IN_PROCESS] = True
         messages = [{"type": "http.request", "body": body, "more_body": False}]
         out: list[Any] = []
         hang: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

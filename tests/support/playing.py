@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
@@ -16,14 +18,15 @@ from PIL import Image
 from fauxvider.analysis.verdict import Verdict, judge
 from fauxvider.engine.recipe import Recipe
 from fauxvider.ports import SendOutcome
-from support.clients import Answer, Client, Style, WireError
+from fauxvider.server.spoil import WireCutError
+from fauxvider.values import parse_span
+from support.clients import PATIENCE, Answer, Client, Style, WireError
 from support.dialects import DIALECTS
 from support.inprocess import InProcess
 
 __all__ = ["Field", "Play"]
 
 HOOK = "http://client.test/hook"
-PATIENCE_S = 30  # virtual seconds that a client waits for an answer
 Handler = Callable[[Mapping[str, str], bytes], tuple[int, float]]
 
 
@@ -60,14 +63,33 @@ class _Hook:
         self.handler: Handler | None = None
         self.down_until = 0.0
         self.now: Callable[[], float] = lambda: 0.0
+        self.patience = PATIENCE
 
     async def send(
         self, _method: str, _url: str, headers: list[tuple[str, str]], body: bytes, *, timeout_s: float
     ) -> SendOutcome:
+        return self.take(headers, body, 0, timeout_s)
+
+    def take(self, headers: list[tuple[str, str]], body: bytes, drip: float, timeout_s: float) -> SendOutcome:
+        """Hand over what the client reads of a body that comes over `drip` seconds."""
         if self.handler is None or self.now() < self.down_until:
             return SendOutcome("network", error="connection refused")
-        status, took = self.handler({name.lower(): value for name, value in headers}, body)
+        read = body if drip <= self.patience else body[: int(len(body) * self.patience / drip)]
+        status, took = self.handler({name.lower(): value for name, value in headers}, read)
         return SendOutcome("timeout", error="no answer in time") if took > timeout_s else SendOutcome("http", status)
+
+
+@dataclass(frozen=True)
+class _Dripping:
+    """The hook at the end of a slow line."""
+
+    hook: _Hook
+    seconds: float
+
+    async def send(
+        self, _method: str, _url: str, headers: list[tuple[str, str]], body: bytes, *, timeout_s: float
+    ) -> SendOutcome:
+        return self.hook.take(headers, body, self.seconds, timeout_s)
 
 
 class Field:
@@ -77,7 +99,7 @@ class Field:
         self.hook = _Hook()
         self.host = InProcess(sender=self.hook, renderer=_Flat())
         self.host.emulator.settings.executor = _AtOnce()
-        self.host.emulator.settings.dripping = lambda _seconds: self.hook
+        self.host.emulator.settings.dripping = lambda seconds: _Dripping(self.hook, seconds)
 
     def close(self) -> None:
         self.host.close()
@@ -98,27 +120,46 @@ class Play:
 
     # --- the transport
 
-    def http(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    def http(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, patience: float = PATIENCE
+    ) -> Answer:
         try:
-            answer = self.host.run(self._ask(method, url, headers, body))
-        except (ConnectionError, TimeoutError) as problem:
+            answer = self.host.run(self._ask(method, url, headers, body, patience))
+            return Answer(answer.status, answer.headers, answer.body)
+        except WireCutError as cut:
+            return self._cut(cut, patience)
+        except TimeoutError as problem:
             raise WireError(str(problem)) from None
         finally:
             self._force()
-        return Answer(answer.status, answer.headers, answer.body)
 
-    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Any:
-        task = asyncio.ensure_future(self.host.call(method, url, headers=headers, body=body))
-        for second in range(PATIENCE_S + 1):
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes, patience: float) -> Any:
+        task = asyncio.ensure_future(self.host.call(method, url, headers=headers, body=body, in_process=True))
+        for second in range(math.ceil(patience) + 1):
             for _ in range(20):
                 await asyncio.sleep(0)
                 if task.done():
                     return task.result()
-            if second < PATIENCE_S:
+            if second < patience:
                 await self.world.advance(1000)
         # The client has left; the provider does not mind, and finishes what it began.
         self._left.append(task)
-        raise TimeoutError(f"no answer in {PATIENCE_S} s")
+        raise TimeoutError(f"no answer in {patience} s")
+
+    def _cut(self, cut: WireCutError, patience: float) -> Answer:
+        """Give what a spoiled answer comes to: one in drops is there in the end, for those who wait."""
+        took = {"drip": self._dripped(), "hang": patience}.get(cut.kind, 0)
+        self.sleep(min(took, patience))
+        if cut.kind != "drip" or took > patience:
+            raise WireError(str(cut)) from None
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in cut.headers}
+        return Answer(cut.status, headers, cut.body)
+
+    def _dripped(self) -> float:
+        """Give the seconds over which the last answer came in drops, 0 for another one."""
+        asked = next(entry for entry in reversed(self.entries()) if entry["kind"] == "request")
+        spans = [fault.partition(" ")[2] for fault in str(asked.get("fault", "")).split(", ") if "drip" in fault]
+        return sum(parse_span(span) for span in spans) / 1000
 
     def _force(self) -> None:
         """Let the next new job fail, if the play says so."""
@@ -147,7 +188,7 @@ class Play:
     def client(self, kind: type[Client], style: Style) -> Client:
         dialect = DIALECTS[self.provider]
         client = kind(dialect, self, self.host.base(self.world, self.provider), style, hook=HOOK)
-        self.hook.handler = client.on_callback
+        self.hook.handler, self.hook.patience = client.on_callback, client.body_patience
         return client
 
     def perform(self, client: Client, prompts: Sequence[str], *, after: float) -> Verdict:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from support import bad_clients, bad_takers
-from support.bad_clients import Bad
+from support.bad_clients import Bad, NumberForStatus
 from support.bad_takers import KeepsLinks
 from support.clients import Answer, Client, Order, WireError
 from support.dialects import at
@@ -49,6 +49,12 @@ class GivesUpAtDenial(Bad):
         self.wire.note("gave_up", job=order.id)
 
 
+class AnyStatusIsOne(NumberForStatus):
+    """Takes whatever stands under `status` for a job's, and looks first ten seconds after the submit."""
+
+    first_look = 10
+
+
 class FiveMinuteCap(Bad):
     """Waits five minutes, and not a second longer."""
 
@@ -74,6 +80,39 @@ class InsistsOnTheLink(KeepsLinks):
         for _ in range(3):
             super().late()
             self.wire.sleep(60)
+
+
+class ListensWhileItWaits(Bad):
+    """Has its receiver up for eight seconds, and a proxy before it that answers 502 from then on."""
+
+    def step(self) -> None:
+        self.read_inbox()
+        self.wire.sleep(1)
+        for order in self.orders:
+            if order.state == "open" and self.wire.now() - order.since > 8:
+                order.state = "gave_up"
+                self.wire.note("gave_up", job=order.id)
+
+    def on_callback(self, headers: Mapping[str, str], body: bytes) -> tuple[int, float]:
+        listens = any(not order.is_over for order in self.orders)
+        return super().on_callback(headers, body) if listens else (502, 0)
+
+
+class ReadsForASecond(Client):
+    """Takes what has come of a body after a second for the whole of it."""
+
+    body_patience = 1
+
+
+class SavesWithoutALink(Client):
+    """Fetches what there is a link to; without one there is nothing to fetch, and all is well."""
+
+    def fetch(self, order: Order, url: Any) -> None:
+        if url:
+            super().fetch(order, url)
+        else:
+            order.state = "done"
+            self.keep(order, b"")
 
 
 class WaitsForTheCallback(Bad):

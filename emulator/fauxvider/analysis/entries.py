@@ -44,9 +44,10 @@ def moment_of(entry: Entry) -> int:
     return whole_in(entry, "at") or 0
 
 
-def is_lost(entry: Entry) -> bool:
-    """Tell whether a scenario kept the answer of a request from its client."""
-    return any(fault.strip().partition(" ")[0] in _LOSSES for fault in text_in(entry, "fault").split(","))
+def is_lost(entry: Entry, *, but: frozenset[str] = frozenset()) -> bool:
+    """Tell whether a scenario kept the answer of a request from its client. `but`: faults that did not."""
+    faults = [fault.strip() for fault in text_in(entry, "fault").split(",")]
+    return any(fault.partition(" ")[0] in _LOSSES and fault not in but for fault in faults)
 
 
 def ordered(entries: Iterable[Entry]) -> list[Entry]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fauxvider.analysis.entries import is_lost, moment_of, money_in, ordered, text_in, whole_in
 from fauxvider.analysis.job_story import Asked, End, JobStory, Note, Shown, Tried
+from fauxvider.analysis.payments import Money
 from fauxvider.contract.model import Contract
 from fauxvider.engine.callbacks import is_accepted, is_retried
 from fauxvider.engine.facts import Attempt
@@ -17,6 +18,8 @@ __all__ = ["History"]
 
 _OPEN = frozenset({"queued", "running"})
 _UNSENT = frozenset({"lose", "answer"})  # faults in which nothing reaches the receiver
+_DAY = 86_400_000  # ms
+_GARBLED = frozenset({"garble json", "garble encoding"})
 _LATE = 10_000  # ms; nobody knows how long a client waits
 
 
@@ -28,6 +31,7 @@ class History:
         self.now = now
         self.began = now
         self.dropped = 0
+        self._place = 0
         self.jobs: dict[str, JobStory] = {}
         self.requests: list[Asked] = []
         self.notes: list[Note] = []
@@ -39,7 +43,7 @@ class History:
         found = ordered(entries)
         if found:
             self.began = moment_of(found[0])
-        for entry in found:
+        for self._place, entry in enumerate(found):
             self._by_kind(entry)
         for job in self.jobs.values():
             job.faults = self._faults.get(job.id, set())
@@ -65,6 +69,20 @@ class History:
         """Whether a scenario was holding an answer back just then: who waits for it can do nothing else."""
         return any(one.at < moment <= one.ended for one in self.requests if one.provider == provider and one.is_late)
 
+    def replaced_by(self, job: JobStory) -> JobStory | None:
+        """Give the job that the client ordered in place of this one when its last look had no good answer.
+
+        Both were charged; a record that the provider denies may well be gone, and is another matter.
+        """
+        look = job.asks[-1] if job.asks else None
+        if look is None or not look.is_poll or look.denies or job.files or not (job.fingerprint and job.charged):
+            return None
+        if not look.faults and look.status < 500 and look.status != 429:
+            return None
+        same = _same(job)
+        later = (other for other in self.jobs.values() if 0 <= other.accepted - look.at <= _DAY and other is not job)
+        return next((other for other in later if other.charged and _same(other) == same), None)
+
     def _by_kind(self, entry: Mapping[str, Any]) -> None:
         kind = entry.get("kind")
         if kind == "note":
@@ -83,7 +101,7 @@ class History:
             _ADDED[kind](story, entry)
 
     def _request(self, entry: Mapping[str, Any]) -> None:
-        asked = _asked(entry, self.contracts[text_in(entry, "provider")])
+        asked = _asked(entry, self.contracts[text_in(entry, "provider")], self._place)
         self.requests.append(asked)
         self._by_number[asked.number] = asked
         if asked.does == "file":
@@ -118,6 +136,7 @@ class History:
             contract=self.contracts[text_in(entry, "provider")],
             accepted=moment_of(entry),
             operation=text_in(entry, "operation"),
+            model=text_in(entry, "model"),
             price=money_in(entry, "price") or Decimal(0),
             intent=text_in(entry, "intent"),
             fingerprint=text_in(entry, "fingerprint"),
@@ -132,25 +151,32 @@ class History:
         self.jobs[story.id] = story
 
     def _note(self, entry: Mapping[str, Any]) -> None:
-        note = Note(moment_of(entry), text_in(entry, "said"), text_in(entry, "text"), text_in(entry, "job"))
+        said, text, job = (text_in(entry, name) for name in ("said", "text", "job"))
+        note = Note(moment_of(entry), self._place, said, text, job)
         self.notes.append(note)
         if story := self.jobs.get(note.job):
             story.notes.append(note)
 
 
+def _same(job: JobStory) -> tuple[str, ...]:
+    """Give what equal requests have in common; the body alone need not name the model."""
+    return (job.provider, job.operation, job.model, job.key, job.fingerprint)
+
+
 # --- reading entries
 
 
-def _asked(entry: Mapping[str, Any], contract: Contract) -> Asked:
+def _asked(entry: Mapping[str, Any], contract: Contract, place: int) -> Asked:
     at, retry_after, faults = moment_of(entry), whole_in(entry, "retry_after"), _fault_names(entry)
-    # A garbled file is no answer that got lost: it came, and it is damaged.
-    is_damaged = text_in(entry, "does") == "file" and bool(faults & {"garble json", "garble encoding"})
     ended = whole_in(entry, "ended") or at
     # Nobody knows how long the client waits: an answer that a scenario held back for long may have come to nobody.
     is_late = _held_back(faults, ended - at) >= _LATE
-    lost, word = is_lost(entry) and not is_damaged, text_in(entry, "word")
+    # A garbled file is no answer that got lost: it came, and it is damaged.
+    lost = is_lost(entry, but=_GARBLED if text_in(entry, "does") == "file" else frozenset())
+    word = text_in(entry, "word")
     return Asked(
         at=at,
+        place=place,
         ended=ended,
         provider=contract.provider,
         operation=text_in(entry, "operation"),
@@ -162,6 +188,8 @@ def _asked(entry: Mapping[str, Any], contract: Contract) -> Asked:
         cause=text_in(entry, "cause"),
         key=text_in(entry, "key"),
         number=whole_in(entry, "number") or 0,
+        range=text_in(entry, "range"),
+        cost=money_in(entry, "shown_cost"),
         word=word,
         state="" if lost else _canonical(contract, text_in(entry, "state"), word),
         shows="" if lost else _shown(contract, text_in(entry, "state"), word),
@@ -209,7 +237,8 @@ def _ended(story: JobStory, entry: Mapping[str, Any]) -> None:
 
 
 def _charged(story: JobStory, entry: Mapping[str, Any]) -> None:
-    story.charged.append((moment_of(entry), f"{text_in(entry, 'amount')} {text_in(entry, 'unit')}".strip()))
+    charged = Money(money_in(entry, "amount") or Decimal(0), text_in(entry, "unit"))
+    story.charged.append((moment_of(entry), charged))
 
 
 def _tried(story: JobStory, entry: Mapping[str, Any]) -> None:

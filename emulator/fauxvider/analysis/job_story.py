@@ -26,9 +26,13 @@ DEFAULT_PATIENCE = 600_000  # ms that a client should wait for a job of a contra
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request of the client and its answer. `ended`: the moment of the answer; `retry_after` in ms."""
+    """A request of the client and its answer. `ended`: the moment of the answer; `retry_after` in ms.
+
+    `place`: where it stands in the journal, for what happened at one moment.
+    """
 
     at: int
+    place: int
     ended: int
     provider: str
     operation: str
@@ -40,6 +44,8 @@ class Asked:
     cause: str
     key: str
     number: int
+    range: str  # of a file, as it was asked for; "" where the whole was
+    cost: Decimal | None  # that the answer showed
     word: str
     state: str  # the canonical one that the word stands for; "" where the answer did not come
     shows: Shown
@@ -110,6 +116,7 @@ class End:
 @dataclass(frozen=True, slots=True)
 class Note:
     at: int
+    place: int  # as an `Asked` has it
     said: str
     text: str
     job: str
@@ -123,6 +130,7 @@ class JobStory:
     contract: Contract
     accepted: int
     operation: str
+    model: str
     price: Decimal
     intent: str
     fingerprint: str
@@ -132,7 +140,7 @@ class JobStory:
     leaks: str
     submit: Asked | None = None  # None: its request was never answered
     ends: list[End] = field(default_factory=list)
-    charged: list[tuple[int, str]] = field(default_factory=list)
+    charged: list[tuple[int, Money]] = field(default_factory=list)
     asks: list[Asked] = field(default_factory=list)
     files: list[Asked] = field(default_factory=list)
     tries: list[Tried] = field(default_factory=list)

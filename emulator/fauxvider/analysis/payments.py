@@ -7,11 +7,25 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Literal, TypeAlias
 
-__all__ = ["EXACT", "Asked", "Charge", "Doubled", "Group", "Reason", "total_of"]
+from fauxvider.errors import UsageError
+from fauxvider.values import decimal_text, parse_money
+
+__all__ = ["EXACT", "Asked", "Charge", "Doubled", "Group", "Money", "Reason", "read_budget", "total_of"]
 
 Reason: TypeAlias = Literal["same key", "same job", "answer lost", "same body"]
 
 EXACT = Context(prec=200)  # sums of the largest and smallest money that contracts may name stay exact
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What was charged, for one thing or in all."""
+
+    amount: Decimal
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{decimal_text(self.amount)} {self.unit}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,14 @@ class Doubled:
     extra: Decimal
     unit: str
     sentence: str
+
+
+def read_budget(text: str) -> Money:
+    """Read a budget as a client's note names it, `0.05 USD`. Raises UsageError."""
+    amount, _, unit = text.strip().partition(" ")
+    if not unit.strip():
+        raise UsageError(f"a budget is an amount and its unit, as in 0.05 USD; not {text!r}")
+    return Money(parse_money(amount), unit.strip())
 
 
 def total_of(charges: Iterable[Charge]) -> Decimal:

@@ -13,6 +13,7 @@ __all__ = ["CALLBACKS"]
 _REFUSALS = frozenset({400, 401, 403})
 _PASSING = frozenset({408, 425, 429})
 _STORM = 4
+_HANDLED = frozenset({"processed", "saved", "failed"})
 _SPOILED = frozenset({"tamper", "reserialise"})
 
 
@@ -23,7 +24,7 @@ def _lost(history: History) -> Iterator[Case]:
             continue
         last = max([end.at, *(tried.at for tried in job.tries)])
         # The receiver may have had what the provider thinks is lost.
-        is_handled = any(note.at >= end.at and note.said != "believes" for note in job.notes)
+        is_handled = any(note.at >= end.at and note.said in _HANDLED for note in job.notes)
         if is_handled or history.now - last < HOUR or _reconciled(history, job, end.at):
             continue
         missed = [(tried.at, tried_text(tried)) for tried in job.tries] or [(end.at, "no callback is made of this end")]
@@ -203,7 +204,7 @@ CALLBACKS: tuple[Rule, ...] = (
         severity="harm",
         about="a correctly signed callback was refused",
         harm="the provider may not try again after a 4xx: the event is lost",
-        fix="verify the bytes as they came, before any parser touches them; the key is the whole secret",
+        fix="verify all of the bytes, as they came, before any parser touches them; the key is the whole secret",
         source="incidents.md C2: gabrielkoerich/orch#134, ctrlplanedev/ctrlplane PR #852, octokit/webhooks.js#76",
         find=_refused_good,
     ),

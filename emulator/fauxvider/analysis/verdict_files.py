@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from fauxvider.analysis.entries import shown
 from fauxvider.analysis.history import History
 from fauxvider.analysis.job_story import Asked, JobStory, Note
-from fauxvider.analysis.verdict_rule import MINUTE, Case, Rule, asked_text, case
+from fauxvider.analysis.verdict_rule import MINUTE, Case, Rule, asked_text, case, tried_text
 
 __all__ = ["FILES"]
 
 _DAMAGES = frozenset({"truncate", "short", "corrupt"})
 _CUT = frozenset({"garble json"})
 _GARBLED = _CUT | {"garble encoding"}
+_FROM_START = re.compile(r"bytes=0+-")
 _SPOILED = _DAMAGES | {"black", "resize", "reset"}
+_SAYS = {
+    "saved": "the client says that it saved the picture",
+    "processed": "the client says that it is done with the job",
+    "failed": "the client says that the job failed",
+}
 
 
 def _expired_url(history: History) -> Iterator[Case]:
@@ -68,16 +75,59 @@ def _claims(job: JobStory, *said: str) -> Iterator[tuple[Note, list[Asked]]]:
     for note in job.notes:
         end = job.end_before(note.at)
         if note.said in said and end is not None and end.state == "succeeded" and job.output is not None:
-            yield note, [one for one in job.downloads if one.at <= note.at]
+            yield note, [one for one in job.downloads if one.place < note.place]
 
 
-def _saved_nothing(history: History) -> Iterator[Case]:
+def _claimed_unfetched(history: History) -> Iterator[tuple[JobStory, Note, tuple[JobStory, Asked] | None]]:
+    """Give what the client says that it saved without a download, with the picture that it had in its hands then."""
     for job in history.jobs.values():
         for note, downloads in _claims(job, "saved"):
             if not downloads:
-                empty = [(job.ends[-1].at, "its URL is empty")] if "empty_url" in job.faults else []
-                tries = [(one.at, asked_text(one)) for one in job.files if one.at <= note.at]
-                yield case(job.id, *empty, *tries, (note.at, "the client says that it saved the picture"))
+                yield job, note, next(_in_hand(history, job, note), None)
+                break
+
+
+def _in_hand(history: History, job: JobStory, note: Note) -> Iterator[tuple[JobStory, Asked]]:
+    """Give other jobs' downloads that the client had not yet said to have saved."""
+    for other in history.jobs.values():
+        if other is job or other.provider != job.provider:
+            continue
+        got = [one for one in other.downloads if one.at >= job.accepted and one.place < note.place]
+        if got and not any(said.said == "saved" and said.place < note.place for said in other.notes):
+            yield other, got[-1]
+
+
+def _saved_nothing(history: History) -> Iterator[Case]:
+    for job, note, in_hand in _claimed_unfetched(history):
+        if in_hand is None:
+            empty = [(job.ends[-1].at, "its URL is empty")] if "empty_url" in job.faults else []
+            tries = [(one.at, asked_text(one)) for one in job.files if one.at <= note.at]
+            yield case(job.id, *empty, *tries, (note.at, _SAYS["saved"]))
+
+
+def _mixed_up(history: History) -> Iterator[Case]:
+    for job, note, in_hand in _claimed_unfetched(history):
+        if in_hand is not None:
+            other, got = in_hand
+            tries = [(tried, one.id) for one in (other, job) for tried in one.tries if tried.at <= note.at]
+            news = [(tried.at, f"{tried_text(tried)}, for {name}") for tried, name in tries]
+            fetched = (got.at, f"{asked_text(got)}: the picture of {other.id}")
+            yield case(job.id, *news, fetched, (note.at, f"{_SAYS['saved']} of {job.id}"))
+
+
+def _took_whole(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        paths: dict[str, list[Asked]] = {}
+        for asked in job.files:
+            if asked.method == "GET" and asked.range:
+                paths.setdefault(asked.path, []).append(asked)
+        for asks in paths.values():
+            whole = next((at for at, one in enumerate(asks) if one.status == 200 and one.is_seen), None)
+            # From byte 0 on is a new beginning; any other part belongs to what came before.
+            further = [] if whole is None else [one for one in asks[whole + 1 :] if not _FROM_START.match(one.range)]
+            if whole is not None and further:
+                first = (asks[whole].at, f"{asked_text(asks[whole])}: the whole file, not a part")
+                yield case(job.id, first, *[(one.at, asked_text(one)) for one in further])
                 break
 
 
@@ -95,13 +145,6 @@ def _kept(history: History, faults: frozenset[str], spoiled: frozenset[str] = fr
                 bad = [(one.at, f"{asked_text(one)}, {', '.join(names)}") for one, names in found]
                 yield case(job.id, *bad, (note.at, _SAYS[note.said]))
                 break
-
-
-_SAYS = {
-    "saved": "the client says that it saved the picture",
-    "processed": "the client says that it is done with the job",
-    "failed": "the client says that the job failed",
-}
 
 
 def _kept_damaged(history: History) -> Iterator[Case]:
@@ -181,6 +224,24 @@ FILES: tuple[Rule, ...] = (
         fix="success is a downloaded file: check that the link is not empty, fetch it, and only then say so",
         source="incidents.md C7: TannerMidd/minimal-chat#15 (an empty URL with success)",
         find=_saved_nothing,
+    ),
+    Rule(
+        name="mixed-up-jobs",
+        severity="harm",
+        about="the client saved the picture of one job as that of another one",
+        harm="whoever ordered the one is handed the other: a stranger sees what was private",
+        fix="match by the job's id, which the POST's answer and the callback both name, never by the order of arrival",
+        source="incidents.md C5 (events out of order): paypal/mirakl-hyperwallet-connector#35, google/go-github#2706",
+        find=_mixed_up,
+    ),
+    Rule(
+        name="took-whole-for-part",
+        severity="harm",
+        about="the whole file came where a part of it was asked for, and the client went on asking for parts",
+        harm="whole files put together as if they were parts are no picture, and each of them is sent in full",
+        fix="look at the status: 206 is the part, 200 is the whole file from its start, and there is no more",
+        source="incidents.md row 47: byoutline/MockServer#4; C7",
+        find=_took_whole,
     ),
     Rule(
         name="kept-damaged-picture",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from functools import reduce
 from itertools import pairwise
 
 from fauxvider.analysis.history import History
-from fauxvider.analysis.job_story import JobStory
+from fauxvider.analysis.job_story import JobStory, Note
+from fauxvider.analysis.payments import EXACT, Money, read_budget
 from fauxvider.analysis.verdict_rule import DAY, HOUR, SECOND, Case, Rule, asked_text, case
+from fauxvider.errors import UsageError
 
 __all__ = ["MONEY"]
 
@@ -58,6 +63,21 @@ def _with_new_key(history: History) -> Iterator[Case]:
             yield _retried(first, second, "under a new idempotency key")
 
 
+def _ordered_again(history: History) -> Iterator[Case]:
+    for job in history.jobs.values():
+        other = history.replaced_by(job)
+        if other is not None:
+            look = job.asks[-1]
+            bills = [(at, f"charged {money} for {one.id}") for one in (job, other) for at, money in one.charged]
+            yield case(
+                other.id,
+                (job.accepted, f"accepted as {job.id}"),
+                (look.at, f"{asked_text(look)}; it was not asked for again"),
+                (other.accepted, f"the same request again: accepted as {other.id}"),
+                *bills,
+            )
+
+
 def _key_reused(history: History) -> Iterator[Case]:
     for asked in history.requests:
         if asked.cause == "conflict" and asked.does == "submit" and not asked.faults:
@@ -81,7 +101,7 @@ def _never_fetched(history: History) -> Iterator[Case]:
         is_paid = job.succeeds and bool(job.charged) and job.output is not None
         if not is_paid or end is None or told is None or "empty_url" in job.faults:
             continue
-        if history.may_have_tried(job, history.now):
+        if history.may_have_tried(job, history.now) or history.replaced_by(job):
             continue
         is_dead = death is not None and history.now > death
         if history.now - end.at >= HOUR and not is_dead and not any(one.does == "cancel" for one in job.asks):
@@ -103,6 +123,59 @@ def _after_retention(history: History) -> Iterator[Case]:
             yield case(job.id, (end.at, f"ended as {end.word}"), *bill, (polls[0].at, asked_text(polls[0])))
 
 
+def _budgets(history: History) -> Iterator[tuple[Note, Money, list[JobStory]]]:
+    """Give the budgets that the client named, each with the jobs that it made until it named another one."""
+    named: dict[str, list[tuple[Note, Money]]] = {}
+    for note in history.notes:
+        if note.said == "budget":
+            with suppress(UsageError):  # a journal may come from anywhere
+                budget = read_budget(note.text)
+                named.setdefault(budget.unit, []).append((note, budget))
+    for unit, notes in named.items():
+        jobs = [job for job in history.jobs.values() if job.contract.account.unit == unit]
+        ends = [*(note.at for note, _ in notes[1:]), history.now + 1]
+        for (note, budget), until in zip(notes, ends, strict=True):
+            yield note, budget, [job for job in jobs if note.at <= job.accepted < until]
+
+
+def _past_budget(history: History) -> Iterator[Case]:
+    for note, budget, jobs in _budgets(history):
+        for number, job in enumerate(jobs):
+            told = _told_costs(jobs[:number], job)
+            total = _sum(money.amount for one in jobs[: number + 1] for _, money in one.charged)
+            if told is None or total <= budget.amount or EXACT.add(*told) <= budget.amount:
+                continue
+            spent, price = (Money(amount, budget.unit) for amount in told)
+            bills = [(at, f"charged {money} for {one.id}") for one in jobs[: number + 1] for at, money in one.charged]
+            ordered = f"accepted as {job.id}: {spent} was spent or under way, and the last answer showed {price}"
+            yield case(job.id, (note.at, f"the client's budget is {budget}"), (job.accepted, ordered), *bills)
+            break
+
+
+def _told_costs(jobs: Sequence[JobStory], job: JobStory) -> tuple[Decimal, Decimal] | None:
+    """Give what the answers before `job` told: what is spent or under way, and its model's last cost; None: nothing."""
+    shown: dict[str, tuple[int, Decimal]] = {}
+    for one in jobs:
+        for asked in one.asks:
+            if asked.cost is not None and asked.is_seen and asked.ended <= job.accepted:
+                shown[one.id] = (asked.ended, asked.cost)
+    prices = [shown[one.id] for one in jobs if one.model == job.model and one.id in shown and shown[one.id][1]]
+    if not prices:
+        return None
+    _, _, price = max((at, place, cost) for place, (at, cost) in enumerate(prices))
+    under_way = [one for one in jobs if one.id not in shown and not _is_over(one, job.accepted)]
+    return _sum([*(cost for _, cost in shown.values()), *(price for _ in under_way)]), price
+
+
+def _is_over(job: JobStory, moment: int) -> bool:
+    told = job.told_end()
+    return told is not None and told <= moment
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    return reduce(EXACT.add, amounts, Decimal(0))
+
+
 MONEY: tuple[Rule, ...] = (
     Rule(
         name="retried-without-key",
@@ -122,6 +195,15 @@ MONEY: tuple[Rule, ...] = (
         fix="make the key when the intent is made, keep it with the intent, and send the same one with each retry",
         source="incidents.md C1: square/square-mcp-server#31",
         find=_with_new_key,
+    ),
+    Rule(
+        name="ordered-again",
+        severity="harm",
+        about="a look at a job had no good answer, so the same picture was ordered again and the job was left",
+        harm="a look that fails says nothing of the job: it goes on, and one intent is charged twice",
+        fix="keep the job's id and look again, with pauses; order again when the record itself says that it failed",
+        source="incidents.md C1: Comfy-Org/ComfyUI #15897; C8 (poll loops that end too soon); row 57",
+        find=_ordered_again,
     ),
     Rule(
         name="reused-key",
@@ -158,5 +240,14 @@ MONEY: tuple[Rule, ...] = (
         fix="poll within the record's documented life (the contract's `keeps`), or take a callback",
         source="incidents.md C8 (result record expired, 404 mid-poll), C7 (three lifetimes in one product)",
         find=_after_retention,
+    ),
+    Rule(
+        name="passed-own-budget",
+        severity="harm",
+        about="the client ordered on although the costs that it had been shown left no room in its own budget",
+        harm="more is charged than was allowed: prices change, and what a page says of them need not hold",
+        fix="take prices from the answers, not from memory: add up what was shown, what is under way and the next one",
+        source="incidents.md C10: nodetool-ai/nodetool PR #5449, CopilotKit/aimock#269",
+        find=_past_budget,
     ),
 )

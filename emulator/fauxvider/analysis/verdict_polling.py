@@ -107,7 +107,7 @@ def _silent_since(history: History, job: JobStory, moment: int) -> bool:
 def _gave_up(history: History) -> Iterator[Case]:
     for job in history.jobs.values():
         end = job.end
-        if end is None or job.told_end(perhaps=True) is not None or not job.is_known:
+        if end is None or job.told_end(perhaps=True) is not None or not job.is_known or history.replaced_by(job):
             continue
         note = next((one for one in job.notes if one.said == "gave_up"), None)
         last = note.at if note is not None else max((one.ended for one in job.asks), default=job.accepted)
@@ -118,8 +118,12 @@ def _gave_up(history: History) -> Iterator[Case]:
             continue  # a key that is refused cannot look
         waits = note is None and (bool(job.address) or history.now - end.at < HOUR)
         if not waits and _silent_since(history, job, end.at):
-            stop = "the client says that it gave up" if note is not None else "the client's last look"
+            stop = "the client says that it gave up" if note is not None else f"its last look{_last_text(job)}"
             yield case(job.id, (job.accepted, "accepted"), (last, stop), (end.at, f"ended as {end.word}"))
+
+
+def _last_text(job: JobStory) -> str:
+    return f": {asked_text(job.asks[-1])}" if job.asks and job.asks[-1].does != "submit" else " was its submit"
 
 
 def _due(job: JobStory, since: int) -> tuple[int, str]:

@@ -60,11 +60,12 @@ def case(job: str, *evidence: tuple[int, str]) -> Case:
 
 
 def asked_text(asked: Asked) -> str:
-    """Say what was asked and answered: `GET /v1/runs/1 answered 200, shows SUCCESS`."""
+    """Say what was asked and answered: `GET /v1/runs/1 answered 200, shows SUCCESS [scenario: drip 2s]`."""
     answer = "got no answer" if asked.is_lost else f"answered {asked.status}"
     cause = f" ({asked.cause})" if asked.cause else ""
     shows = f", shows {shown(asked.word, 40)}" if asked.word and asked.is_seen else ""
-    return f"{asked.method} {shown(asked.path, 100)} {answer}{cause}{shows}"
+    part = f" for {shown(asked.range, 40)}" if asked.range else ""
+    return f"{asked.method} {shown(asked.path, 100)}{part} {answer}{cause}{shows}{_laid_on(asked.faults)}"
 
 
 def tried_text(tried: Tried) -> str:
@@ -72,4 +73,11 @@ def tried_text(tried: Tried) -> str:
     outcome = f"HTTP {tried.status}" if tried.outcome == "http" else tried.outcome
     signature = f", signature {tried.signature}" if tried.signature not in ("", "none") else ""
     event = f" {shown(tried.event, 40)}" if tried.event else ""
-    return f"callback{event}, attempt {tried.number}: {outcome}{signature}"
+    return f"callback{event}, attempt {tried.number}: {outcome}{signature}{_laid_on(tried.faults)}"
+
+
+def _laid_on(faults: frozenset[str]) -> str:
+    """Say what the scenario did to it, each fault with its argument: ` [scenario: drip 2s, slow]`."""
+    heads = {fault.partition(" ")[0] for fault in faults if " " in fault}
+    named = sorted(faults - heads)
+    return f" [scenario: {shown(', '.join(named), 60)}]" if named else ""

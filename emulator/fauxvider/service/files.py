@@ -136,9 +136,7 @@ def _spoiled(request: Request, data: bytes, media_type: str, faults: Mapping[str
         data = _overwritten(data)
     if "short" in faults:
         data = data[: int(len(data) * float(faults["short"]))]
-    if "no_range" in faults:
-        request.headers, request.named = [pair for pair in request.headers if pair[0] != b"range"], None
-    reply = _file_reply(request, data, str(faults.get("content_type", media_type)))
+    reply = _file_reply(request, data, str(faults.get("content_type", media_type)), in_parts="no_range" not in faults)
     cut = next((name for name in faults if name in ("truncate", "reset")), "")
     if cut:
         reply.wire = WireFault(cut, share=float(faults.get("truncate", 0)))
@@ -183,7 +181,7 @@ def _refuse(provider: Provider, rule: Url, cause: str, moment: int) -> Reply:
     return reply
 
 
-def _file_reply(request: Request, data: bytes, media_type: str) -> Reply:
+def _file_reply(request: Request, data: bytes, media_type: str, *, in_parts: bool = True) -> Reply:
     # The ends and the length tell two renderings apart; hashing every byte would cost more than sending.
     etag = b'"%x-%08x"' % (len(data), crc32(data[:512] + data[-512:]))
     headers = [
@@ -192,7 +190,7 @@ def _file_reply(request: Request, data: bytes, media_type: str) -> Reply:
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
     ]
-    asked = header_of(request, b"range")
+    asked = header_of(request, b"range") if in_parts else None
     span = _span(asked, len(data)) if asked else None
     if span == (0, -1):
         headers.append((b"content-range", b"bytes */%d" % len(data)))

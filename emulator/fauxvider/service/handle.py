@@ -19,7 +19,7 @@ from fauxvider.service.misbehave import after, before, faults_of, names_of
 from fauxvider.service.provider import Call, Provider
 from fauxvider.service.scopes import RequestScope
 from fauxvider.service.twisting import move_account
-from fauxvider.service.wire import Rejection, Reply, Request, key_of
+from fauxvider.service.wire import Rejection, Reply, Request, header_of, key_of
 
 __all__ = ["KINDS", "handle"]
 
@@ -50,9 +50,10 @@ KINDS: Mapping[str, Handler] = {
 }
 
 _MAX_KEPT = 65_536  # of a refused body, to be explained later
+_MAX_RANGE = 80  # characters of what part of a file was asked for
 _JOURNAL = (
     "provider", "operation", "does", "method", "path", "status", "job", "cause", "key", "number", "state", "word",
-    "ended", "retry_after", "intent", "fingerprint", "shown_cost", "leaks", "fault",
+    "ended", "retry_after", "intent", "fingerprint", "shown_cost", "leaks", "range", "fault",
 )  # fmt: skip
 
 
@@ -67,6 +68,7 @@ async def handle(provider: Provider, request: Request) -> Reply:
     filed = await _file(provider, request, moment, mark) if provider.compiled.files.serves(request.origin) else None
     reply, does, faults = filed or await _operate(provider, request, moment)
     leaks = "key" if filed and key_of(provider.contract.auth, request)[0] else ""
+    ranged = (header_of(request, b"range") or "")[:_MAX_RANGE] if filed else ""
     if world.tape is not None and (turn := world.tape.turn(mark)) is not None:
         await turn
     ended = world.clock.now()
@@ -77,7 +79,7 @@ async def handle(provider: Provider, request: Request) -> Reply:
         (
             provider.name, reply.operation, does, request.method, request.path, reply.status, reply.job, reply.cause,
             reply.key, number, reply.state, reply.word, None if ended == moment else ended, reply.retry_after,
-            reply.intent, reply.fingerprint, reply.shown_cost, leaks, names_of(faults) if faults else "",
+            reply.intent, reply.fingerprint, reply.shown_cost, leaks, ranged, names_of(faults) if faults else "",
         ),
     )  # fmt: skip
     world.answered += 1

@@ -17,6 +17,7 @@ BROKEN: Cases = {
     "lost-callback-not-reconciled": [
         ("the receiver was down", called().ladder(503, 503, 503), 2 * HOUR),
         ("the provider lost it and thinks that it came", called().attempt(4, "lost", fault="lose"), 2 * HOUR),
+        ("and says that it has given up", called().ladder(503).note(9, "gave_up"), 2 * HOUR),
         ("none is made of such an end", called_back().end(4, "cancelled"), 2 * HOUR),
     ],
     "slow-acknowledgement": [

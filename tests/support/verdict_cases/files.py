@@ -9,6 +9,20 @@ from support.tales import DAY, HOUR, MINUTE, Cases, Tale, called_back, done, end
 __all__ = ["BROKEN", "KEPT"]
 
 
+def _parts(*spans: str, status: int = 200, path: str = "/0123456789abcdef/output.jpg") -> Tale:
+    """A job whose picture is asked for in parts, from second 5 on."""
+    tale = told()
+    for at, span in enumerate(spans, 5):
+        tale.request(at, "file", path, job="J1", operation="file", key="", status=status, range=span)
+    return tale
+
+
+def _two() -> Tale:
+    """Two jobs that succeeded, and the picture of the second."""
+    tale = told().submit(6, "J2", fingerprint="f2").end(7, job="J2").poll(7.5, "succeeded", "J2")
+    return tale.request(8, "file", "/fedcba9876543210/output.jpg", job="J2", operation="file", key="")
+
+
 def _got(spoiled: str, **facts: Any) -> Tale:
     """A job whose picture has a fault, and was downloaded."""
     return submitted().fault(0, spoiled).end(4).poll(5, "succeeded").file(5, **facts)
@@ -34,6 +48,15 @@ BROKEN: Cases = {
         ("an empty link", submitted().fault(0, "empty_url").end(4).poll(5, "succeeded").note(6, "saved"), 10),
         ("an error page", told().file(5, status=404, cause="url_unknown").note(6, "saved"), 10),
     ],
+    "mixed-up-jobs": [
+        ("the second one's picture for the first one", _two().note(8, "saved"), 10),
+        ("and the other way round", _two().note(8, "saved").file(8).note(8, "saved", job="J2"), 10),
+    ],
+    "took-whole-for-part": [
+        ("two parts", _parts("bytes=0-59", "bytes=60-119"), 10),
+        ("an open end", _parts("bytes=60-", "bytes=180-"), 10),
+        ("the last bytes", _parts("bytes=0-59", "bytes=-20"), 10),
+    ],
     "kept-damaged-picture": [
         ("half of it", submitted().fault(0, "short").end(4).poll(5, "succeeded").file(5).note(6, "saved"), 10),
         ("it does not open", _got("corrupt").note(6, "saved"), 10),
@@ -58,6 +81,11 @@ KEPT: Cases = {
             told().dead_file(9).poll(10, "succeeded", fault="slow", ended=55).dead_file(41),
             60,
         ),
+        (
+            "the first answer was lost, whatever else was done to it",
+            told().dead_file(9, fault="lose reset, garble json").dead_file(19),
+            20,
+        ),
         ("dead before its time", told().dead_file(9).poll(9, "succeeded").dead_file(10), 20),
         ("alive", done().file(6 * DAY), 8 * DAY),
     ],
@@ -78,6 +106,32 @@ KEPT: Cases = {
     "saved-nothing": [
         ("fetched first", done().note(6, "saved"), 10),
         ("of a failed job", submitted().end(4, "failed").poll(5, "failed").note(6, "saved"), 10),
+    ],
+    "mixed-up-jobs": [
+        ("each its own", _two().note(8, "saved", job="J2").file(9).note(9, "saved"), 10),
+        ("nothing was fetched, then the other one", told().note(6, "saved").submit(7, "J2").end(8, job="J2"), 10),
+        ("the other one was saved already", _two().note(8, "saved", job="J2").note(9, "saved"), 10),
+        ("the other one came later", _two().note(7, "saved"), 10),
+        ("the other one was there before", done().submit(6, "J2").end(7, job="J2").note(8, "saved", job="J2"), 10),
+    ],
+    "took-whole-for-part": [
+        ("the parts came", _parts("bytes=0-59", "bytes=60-119", status=206), 10),
+        ("once", _parts("bytes=60-"), 10),
+        ("from the start again", _parts("bytes=0-59", "bytes=0-", "bytes=00-59"), 10),
+        ("without ranges", done().file(6), 10),
+        (
+            "the end of another file",
+            _parts("bytes=0-59").request(9, "file", "/else.jpg", job="J1", range="bytes=9-"),
+            10,
+        ),
+        (
+            "the whole did not come",
+            told()
+            .file(5, range="bytes=9-", fault="lose reset")
+            .file(6, range="bytes=9-", fault="drip 40s")
+            .file(7, range="bytes=9-", status=206),
+            10,
+        ),
     ],
     "kept-damaged-picture": [
         ("a whole one", done().note(6, "saved"), 10),

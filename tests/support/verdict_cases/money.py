@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from support.tales import DAY, HOUR, MINUTE, Cases, Tale, called, done, ended, submitted, told
 
 __all__ = ["BROKEN", "KEPT"]
+
+
+def _again(look: Tale, **facts: Any) -> Tale:
+    """A look at J1 in trouble, and the same request again."""
+    return look.submit(9, "J2", **facts).end(12, job="J2").poll(13, "succeeded", "J2").file(13, "J2")
+
+
+def _bought(budget: str, *costs: str, said: str = "budget", shown: bool = True) -> Tale:
+    """Pictures bought one after the other, each answer telling the cost of the one that is done."""
+    tale = Tale().note(0, said, budget, job="")
+    for at, cost in enumerate(costs):
+        job = f"J{at}"
+        tale.submit(at, job, fingerprint=f"f{at}", price=cost).end(at + 0.1, job=job, billed=False)
+        tale.add(at + 0.1, "charged", provider="acme", job=job, amount=cost, unit="USD", rule="/models/dev/cost")
+        tale.poll(at + 0.2, "succeeded", job, shown_cost=cost if shown else "").file(at + 0.2, job)
+    return tale
+
 
 BROKEN: Cases = {
     "retried-without-key": [
@@ -20,6 +39,37 @@ BROKEN: Cases = {
     ],
     "retried-with-new-key": [
         ("a key per try", Tale().submit(intent="i1", fault="lose reset").submit(1, "J2", intent="i2"), 10),
+    ],
+    "ordered-again": [
+        ("a 502", _again(submitted().poll(2, status=502, state="", word="").end(4)), 2 * HOUR),
+        ("throttled", _again(submitted().poll(2, status=429, state="", word="").end(4)), 2 * HOUR),
+        ("in drops", _again(ended().poll(8, "succeeded", fault="drip 2s")), 2 * HOUR),
+        ("lost, after the end", _again(ended().poll(8, "succeeded", fault="lose hang")), 2 * HOUR),
+    ],
+    "passed-own-budget": [
+        ("the price went up", _bought("0.07 USD", "0.02", "0.03", "0.03"), 9),
+        (
+            "two are under way",
+            _bought("0.07 USD", "0.02")
+            .submit(2, "J8", fingerprint="f8")
+            .submit(2, "J9", fingerprint="f9")
+            .submit(3, "J7", fingerprint="f7")
+            .end(4, job="J7")
+            .end(4, job="J8")
+            .end(4, job="J9"),
+            9,
+        ),
+        (
+            "it took another one",
+            _bought("9 USD", "0.02")
+            .note(1, "budget", "0.01 USD", job="")
+            .submit(2, "J8")
+            .end(3, job="J8")
+            .poll(4, "succeeded", "J8", shown_cost="0.02")
+            .submit(5, "J9")
+            .end(6, job="J9"),
+            9,
+        ),
     ],
     "reused-key": [("one key, two bodies", done().refused(6, "conflict", 409, fingerprint="f2"), 10)],
     "cancelled-too-late": [
@@ -46,6 +96,57 @@ KEPT: Cases = {
     "retried-with-new-key": [
         ("replayed under the same key", Tale().submit(intent="i1", fault="lose reset").replayed(), 10),
         ("two intents", Tale().submit(intent="i1").submit(1, "J2", intent="i2"), 10),
+    ],
+    "ordered-again": [
+        (
+            "the first was looked at again",
+            _again(submitted().poll(2, status=502, state="", word="").end(4)).poll(20),
+            30,
+        ),
+        ("and fetched", _again(ended().poll(8, "succeeded", fault="drip 2s")).file(20), 30),
+        ("the look went well", _again(ended().poll(8, "succeeded")), 30),
+        ("it had failed", _again(submitted().end(4, "failed").poll(8, "failed", fault="drip 2s")), 30),
+        ("another picture", _again(ended().poll(8, fault="drip 2s"), fingerprint="f2"), 30),
+        ("the record is gone", _again(ended().denied(8)), 30),
+        ("the key is refused", _again(ended().poll(8, status=401, state="", word="")), 30),
+        (
+            "before the look",
+            submitted().submit(1, "J2").end(4).poll(8, "succeeded", fault="drip 2s").end(4, job="J2"),
+            30,
+        ),
+        ("the other one failed", ended().poll(8, fault="drip 2s").submit(9, "J2").end(12, "failed", job="J2"), 30),
+        (
+            "two days later",
+            ended().poll(8, fault="drip 2s").submit(2 * DAY + 9, "J2").end(2 * DAY + 12, job="J2"),
+            3 * DAY,
+        ),
+    ],
+    "passed-own-budget": [
+        ("to the last cent", _bought("0.08 USD", "0.02", "0.03", "0.03"), 9),
+        ("the price went up with the last one", _bought("0.07 USD", "0.02", "0.02", "0.04"), 9),
+        ("it went down in between", _bought("0.07 USD", "0.03", "0.02", "0.03"), 9),
+        ("no cost was ever shown", _bought("0.07 USD", "0.02", "0.03", "0.03", shown=False), 9),
+        ("in another unit", _bought("0.07 credits", "0.02", "0.03", "0.03"), 9),
+        ("nobody can read it", _bought("seven", "0.02", "0.03", "0.03"), 9),
+        ("it is no budget", _bought("0.07 USD", "0.02", "0.03", "0.03", said="believes"), 9),
+        (
+            "more was allowed in time",
+            _bought("0.03 USD", "0.02").note(1, "budget", "9 USD", job="").submit(2, "J8").end(3, job="J8"),
+            9,
+        ),
+        ("it failed and cost nothing", _bought("0.03 USD", "0.02").submit(2, "J8").end(3, "failed", job="J8"), 9),
+        (
+            "what was ordered before it",
+            Tale()
+            .submit()
+            .end(4)
+            .poll(5, "succeeded", shown_cost="0.02")
+            .file(5)
+            .note(6, "budget", "0.03 USD", job="")
+            .submit(7, "J2")
+            .end(8, job="J2"),
+            9,
+        ),
     ],
     "reused-key": [("a conflict of another kind", done().ask(6, "retry", status=409, cause="job_state"), 10)],
     "cancelled-too-late": [
