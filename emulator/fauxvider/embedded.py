@@ -63,6 +63,14 @@ class BaseServer(ABC):
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Begin a coroutine on the emulator's event loop, for a caller whose own loop must go on."""
 
+    def find(self, name: str) -> WorldHandle:
+        """Give a world that there is: one that a store had kept, for example. Raises UnknownWorldError."""
+        self.call(self._find(name))
+        return WorldHandle(self, name)
+
+    async def _find(self, name: str) -> None:
+        self.emulator.world(name)
+
     @property
     def default(self) -> WorldHandle:
         return WorldHandle(self, DEFAULT_WORLD)
@@ -161,6 +169,12 @@ class Server(BaseServer):
             await super()._make(name, options)
         elif isinstance(await self._node.sharing.make(name, options), Elsewhere):
             raise UsageError(f"another process has a world {name!r} in this store: choose another name")
+
+    async def _find(self, name: str) -> None:
+        found = None if self._node is None else await self._node.sharing.find(name)
+        if isinstance(found, Elsewhere):
+            raise UsageError(f"another process has the world {name!r} of this store")
+        await super()._find(name)
 
     async def _open(self) -> None:
         if self._node is not None:

@@ -18,7 +18,11 @@ from fauxvider.engine.facts import Asset, Attempt, Charge, Delivery, Event, Job,
 from fauxvider.ports import Store
 from fauxvider.stores.codec import FactError, dump_fact, load_fact
 from fauxvider.stores.memory import MemoryStore
+from fauxvider.stores.redis import RedisFile
 from fauxvider.stores.sqlite import SqliteFile
+from support.valkey import MISSING, Valkey, required
+
+required()
 
 
 class Opened(Protocol):
@@ -64,7 +68,35 @@ class _Sqlite:
         self._file.close()
 
 
+class _Valkey:
+    is_kept = True
+
+    def __init__(self, folder: Path) -> None:
+        self._server = Valkey(folder)
+        self._file = RedisFile(self._server.url)
+
+    async def begin(self) -> None:
+        await self._file.claim("w", make=True)
+        self._file.keep_world("w", {}, {})
+        self.store: Store = self._file.store("w", "acme")
+
+    async def again(self) -> Store:
+        await self._file.flush("w")
+        self._file.close()
+        self._file = RedisFile(self._server.url)
+        await self._file.claim("w")
+        await self._file.read("w")
+        self.store = self._file.store("w", "acme")
+        return self.store
+
+    def close(self) -> None:
+        self._file.close()
+        self._server.kill()
+
+
 STORES: dict[str, Callable[[Path], Any]] = {"memory": _Memory, "sqlite": _Sqlite}
+if not MISSING:
+    STORES["valkey"] = _Valkey
 Run = Callable[[Callable[[Opened], Coroutine[Any, Any, None]]], None]
 
 
@@ -77,6 +109,8 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
         async def all_of_it() -> None:
             made = STORES[request.param](tmp_path)
             opened.append(made)
+            if isinstance(made, _Valkey):
+                await made.begin()
             await work(made)
 
         asyncio.run(all_of_it())

@@ -21,6 +21,7 @@ FORMAT = "1"
 _OLDEST = (6, 2)
 _LEASE_S = 5.0
 _LEASES = (0.2, 3600.0)
+_OPTIONS = ("db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 _PATIENCE_S = 5.0  # for one answer
 _RETRIES = 6  # 0.05 s, doubled up to 1 s: a restart of the server is sat out
 
@@ -100,6 +101,9 @@ def _taken_apart(url: str) -> tuple[str, float]:
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
     text = options.pop("lease", str(_LEASE_S))
+    for name in options:
+        if name not in _OPTIONS:
+            raise UsageError(f"a store's address has no option {name!r} (it has: {', '.join(('lease', *_OPTIONS))})")
     try:
         lease_s = float(text)
     except ValueError:
