@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from fauxvider.errors import UsageError
+from fauxvider.server.logs import LEVELS, Logs, logging_to
+from fauxvider.service.watching import Watch
 
 __all__ = ["OPERATING_OPTIONS", "OperatingOptions", "raise_file_limit"]
 
@@ -23,6 +26,16 @@ OPERATING_OPTIONS = (
         metavar="SECONDS",
         help="After SIGTERM or Ctrl-C, give what is under way that long; a second signal ends at once.",
     ),
+    click.option(
+        "--log",
+        default="off",
+        type=click.Choice(["json", "text", "off"]),
+        show_default=True,
+        help="Write a line for each request, callback and event to standard error; secrets are left out.",
+    ),
+    click.option(
+        "--log-level", default="info", type=click.Choice(LEVELS), show_default=True, help="The least that --log writes."
+    ),
 )
 
 
@@ -31,14 +44,24 @@ class OperatingOptions:
     """The options of this module by their names."""
 
     grace: float
+    log: Literal["json", "text", "off"]
+    log_level: str
 
     @classmethod
     def taken(cls, given: dict[str, Any]) -> OperatingOptions:
         """Take what is ours out of a command's options. Raises UsageError."""
-        options = cls(**{name: given.pop(name) for name in ("grace",)})
+        options = cls(**{name: given.pop(name) for name in ("grace", "log", "log_level")})
         if not math.isfinite(options.grace):
             raise UsageError("--grace takes a number of seconds, from 0 to 3600")
         return options
+
+    def watches(self) -> list[Watch]:
+        """Make those who want to be told of what happens."""
+        return [] if self.log == "off" else [Logs()]
+
+    def logging(self) -> AbstractContextManager[None]:
+        """Have lines written, if they are wanted, for the length of a block."""
+        return nullcontext() if self.log == "off" else logging_to(self.log, self.log_level)
 
 
 def raise_file_limit() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fauxvider.errors import RenderError, UsageError
 from fauxvider.server.ending import Ending
@@ -42,6 +42,7 @@ class Run:
         def stopping() -> None:
             if self.site.busy or ending.busy:
                 self.tell("finishing what is under way; Ctrl-C again ends at once")
+            self._say("draining", requests=self.site.busy, callbacks=ending.busy)
             ending.begin()
             if self.front is not None:
                 self.front.drain()
@@ -52,12 +53,21 @@ class Run:
                 await self.front.finished()
 
         try:
-            await serve_bound(self.site, ready=self.ready, prepare=self._prepare, stopping=stopping, settle=settle)
+            await serve_bound(self.site, ready=self._ready, prepare=self._prepare, stopping=stopping, settle=settle)
         except RenderError as error:
             raise UsageError(str(error)) from None
         finally:
             await ending.cut()
             await self._close()
+            self._say("stopped")
+
+    def _ready(self) -> None:
+        self._say("ready", providers=self.site.urls.provider, control=self.site.urls.control)
+        self.ready()
+
+    def _say(self, event: str, **facts: Any) -> None:
+        if (watch := self.emulator.settings.watch) is not None:
+            watch.event(event, **facts)
 
     async def _prepare(self) -> None:
         emulator = self.emulator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fauxvider.cli.nodes import SHARING_OPTIONS, SharingOptions
-from fauxvider.cli.operating import OPERATING_OPTIONS, OperatingOptions, raise_file_limit
+from fauxvider.cli.operating import OPERATING_OPTIONS, OperatingOptions
 from fauxvider.cli.rendering import RENDER_OPTIONS, RenderOptions, with_options
 from fauxvider.cli.serving import ServeOptions, Tell, serve_one
 from fauxvider.cli.tls import TLS_OPTIONS, TlsOptions, announce_tls

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from fauxvider.cli.nodes import SharingOptions, faces, open_node
-from fauxvider.cli.operating import OperatingOptions
+from fauxvider.cli.operating import OperatingOptions, raise_file_limit
 from fauxvider.cli.rendering import RenderOptions, open_renderer
 from fauxvider.cli.running import Run
 from fauxvider.cli.tls import TlsOptions, open_tls, tls_places
@@ -25,6 +25,7 @@ from fauxvider.server.control import control_app
 from fauxvider.server.egress import EgressPolicy
 from fauxvider.server.health import Health, Probed
 from fauxvider.server.runner import RunSettings, Site, Urls, bind_both
+from fauxvider.server.watched import WatchedControl, have_watched
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
 from fauxvider.service.world import WorldOptions
@@ -85,11 +86,13 @@ def serve_one(
     app, around = faces(emulator, OpenApiPages(emulator), node)
     app.probe = health.answer
     guard = control_app(emulator, token=token, hosts=frozenset(), around=around)
+    watch = emulator.settings.watch
+    control = Probed(guard if watch is None else WatchedControl(guard, watch), health)
     settings = RunSettings(parser=options.parser, grace_s=options.operating.grace)
     if sockets:
-        site = Site(list(zip((app, Probed(guard, health)), sockets, strict=True)), settings)
+        site = Site(list(zip((app, control), sockets, strict=True)), settings)
     else:
-        site = bind_both(app, Probed(guard, health), options.host, options.port, options.control_port, settings)
+        site = bind_both(app, control, options.host, options.port, options.control_port, settings)
     front = open_tls(options.tls, app, emulator, settings)
     emulator.settings.base_url = options.sharing.base_url or site.urls.provider
     guard.hosts = _own_hosts(site.urls)
@@ -111,7 +114,8 @@ def serve_one(
         ready=ready,
         tell=(lambda _: None) if options.as_json else click.echo,
     )
-    with asyncio.Runner(loop_factory=site.loop_factory) as runner:
+    raise_file_limit()
+    with asyncio.Runner(loop_factory=site.loop_factory) as runner, options.operating.logging():
         runner.run(run.serve())
 
 
@@ -124,6 +128,7 @@ def _emulator(options: ServeOptions, node_name: str) -> Emulator:
         pipeline=open_renderer(options.render),
         file=open_store(options.store, power_loss=options.durable, node=node_name),
     )
+    have_watched(emulator, options.operating.watches())
     emulator.defaults = _defaults(emulator, options)
     if emulator.file is None:
         emulator.begin(emulator.defaults)

@@ -16,6 +16,7 @@ from fauxvider.server.spoil import send_spoiled
 from fauxvider.server.wire import RESPOND
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.handle import handle
+from fauxvider.service.journal import holds_key
 from fauxvider.service.wire import Reply, Request
 
 __all__ = ["WORLD", "ClientLeftError", "Place", "ProviderApp", "read_request", "world_of"]
@@ -115,6 +116,9 @@ class ProviderApp:
         """Answer what reaches no provider: with a page, or by saying what there is."""
         await _read(receive, 0)
         reply = await self._page(scope) or self._overview(world_of(scope["path"])[1])
+        watch = self.emulator.settings.watch
+        if watch is not None:
+            watch.event("stray", method=scope["method"], status=reply.status, path=_kept_of(scope))
         if reply.status == 404:
             self.stray_count += 1
             self.strays.append((scope["method"], scope["path"]))
@@ -126,6 +130,13 @@ class ProviderApp:
             return Reply(200, [_JSON], dump_json({"fauxvider": "providers", "providers": dict(providers)}))
         text = "no provider at this path; these are served"
         return Reply(404, [_JSON], dump_json({"error": text, "providers": dict(providers)}))
+
+
+def _kept_of(scope: Message) -> str:
+    """Give a path without what stands in the headers too: a key that went astray."""
+    path: str = scope["path"]
+    values = (value.decode("latin-1").rpartition(" ")[2] for _, value in scope["headers"])
+    return next(("***" for value in values if holds_key(path, value)), path)
 
 
 def world_of(path: str) -> tuple[str, str]:
