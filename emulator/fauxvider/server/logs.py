@@ -33,7 +33,7 @@ Style: TypeAlias = Literal["json", "text"]
 
 LEVEL_NUMBERS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 LEVELS = tuple(LEVEL_NUMBERS)
-_LOGGERS = ("fauxvider", "uvicorn.error")
+_LOGGERS = ("fauxvider", "uvicorn.error", "asyncio")
 _LOG = logging.getLogger("fauxvider.serve")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>]+")
 _ODD = re.compile(r"[^\x20-\x7e\xa1-\u2027\u202f-\ud7ff\uf900-\ufdff]")
