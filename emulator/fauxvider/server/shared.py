@@ -63,6 +63,27 @@ class Node:
                 return
             await asyncio.sleep(_PAUSE_S)
 
+    async def ask(self, name: str, where: Elsewhere, head: Head, body: bytes) -> Frame | None:
+        """Ask the node that has a world; None when the world has gone on. Raises NodeGoneError."""
+        asked = asyncio.ensure_future(self.hops.ask(where.address, head, body))
+        try:
+            while not (await asyncio.wait([asked], timeout=self.sharing.file.lease_s))[0]:
+                # It takes its time, or it has stopped and will never answer: its lease tells.
+                if not await self.sharing.still(name, where):
+                    gone = NodeGoneError(f"the node at {where.address} does not answer, and its lease is over")
+                    gone.was_asked = True
+                    raise gone
+            answer, data = asked.result()
+        except NodeGoneError:
+            self.sharing.went(name)
+            raise
+        finally:
+            asked.cancel()
+        if "moved" in answer:
+            self.sharing.went(name)
+            return None
+        return answer, data
+
     @contextlib.asynccontextmanager
     async def counted(self, name: str, through: str = "") -> AsyncIterator[None]:
         """Count a request in and out; the world may go to who asks more when it is done."""
@@ -136,13 +157,13 @@ class SharedApp(ProviderApp):
             return None if sharing.file.was_refused(place.world) else reply
         head, body = request_frame(place, request)
         try:
-            answer, data = await self._node.hops.ask(where.address, head, body)
+            answer = await self._node.ask(place.world, where, head, body)
         except NodeGoneError as gone:
             if gone.was_asked and request.method not in _SAFE:
                 # It may have been accepted: whoever asked has to find out, as with any server that dies.
                 return Reply(502, [], b"", wire=WireFault("reset"))
             return None
-        return None if "moved" in answer else reply_of(answer, data)
+        return None if answer is None else reply_of(*answer)
 
 
 def _unavailable(why: str) -> Reply:

@@ -93,12 +93,11 @@ class SharedControl:
 
     async def _asked(self, where: Elsewhere, head: Head, body: bytes) -> Frame | None:
         try:
-            answer, data = await self._node.hops.ask(where.address, head, body)
+            return await self._node.ask(head["world"], where, head, body)
         except NodeGoneError as gone:
             if gone.was_asked and head["method"] not in _SAFE:
                 return _problem(503, "the node that has the world went while it was asked: look before asking again")
             return None
-        return None if "moved" in answer else (answer, data)
 
     async def _counted(self, head: Head, body: bytes) -> Frame:
         async with self._node.counted(head["world"]):

@@ -22,6 +22,7 @@ from fauxvider.service.world import World, WorldOptions
 
 __all__ = ["Elsewhere", "Sharing"]
 
+_KNOWN = 10_000
 _STREAK = 16  # requests in a row through one other node, after which it gets the world
 _HEAVY = 5000  # requests of a world, from which on it stays where it is
 _log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Sharing:
         self.file = file
         self._lets_go = lets_go
         self._finding: dict[str, asyncio.Task[World | Elsewhere | None]] = {}
+        self._elsewhere: dict[str, Elsewhere] = {}  # where worlds were found, until one turns out to have gone on
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._streaks: dict[str, tuple[str, int]] = {}  # worlds that were asked for through another node of late
         self._busy: dict[str, int] = {}  # requests that are at work in a world
@@ -100,9 +102,9 @@ class Sharing:
         """Give a world, or say where it is; None when there is none. One that nobody has becomes this node's."""
         while (leaving := self._leaving.get(name)) is not None:
             await asyncio.shield(leaving)
-        world = self.here(name)
-        if world is not None:
-            return world
+        found = self.here(name) or self._elsewhere.get(name)
+        if found is not None:
+            return found
         finding = self._finding.get(name)
         if finding is None:
             finding = self._finding[name] = asyncio.create_task(self._find(name))
@@ -117,10 +119,24 @@ class Sharing:
             return known
         self.emulator.forget_world(name)
         self._streaks.pop(name, None)
-        if claim is None or claim.address:
-            return None if claim is None else Elsewhere(claim.address)
+        if claim is None:
+            return None
+        if claim.address:
+            if len(self._elsewhere) >= _KNOWN:
+                self._elsewhere.clear()
+            where = self._elsewhere[name] = Elsewhere(claim.address)
+            return where
         saved = await self.file.read(name)
         return None if saved is None else durable.restored(self.emulator, saved)
+
+    async def still(self, name: str, where: Elsewhere) -> bool:
+        """Ask the store whether a world is where it was found; one that has lost its owner becomes this node's."""
+        self.went(name)
+        return await self.find(name) == where
+
+    def went(self, name: str) -> None:
+        """Forget where a world was found."""
+        self._elsewhere.pop(name, None)
 
     async def claim_new(self, name: str) -> Elsewhere | None:
         """Get ready to make a world of this name here, unless another node has one of that name."""

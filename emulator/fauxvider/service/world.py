@@ -378,4 +378,6 @@ class World:
 
     async def _ring_due(self) -> None:
         await self.settle(send=True)
+        if self._shared is not None:
+            self._shared.note_due(self.name, self._wanted_at())
         self._arm()

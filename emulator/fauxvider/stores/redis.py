@@ -220,6 +220,8 @@ class RedisFile:
         await self._commits.flush()
         if world in self._lost:
             raise StoreError(self._lost[world])
+        if not world:
+            await self._call(self._client.ping)
 
     def close(self) -> None:
         """Commit what is left, and leave: others may claim what this node has. May be called more than once."""
