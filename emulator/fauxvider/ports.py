@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -286,6 +287,10 @@ class StoreFile(Protocol):
 
         Raises StoreError when it cannot be; with a `world` when nothing more of that one can.
         """
+        ...
+
+    def around_commits(self, around: Callable[[], AbstractContextManager[object]]) -> None:
+        """Have each commit made inside what `around` gives, in whatever thread it is made."""
         ...
 
     def close(self) -> None: ...

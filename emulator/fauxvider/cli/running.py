@@ -13,6 +13,7 @@ from fauxvider.server.runner import Site, serve_bound
 from fauxvider.service.emulator import Emulator
 
 if TYPE_CHECKING:
+    from fauxvider.server.metrics import Metrics
     from fauxvider.server.shared import Node
     from fauxvider.server.tls_front import TlsFront
 
@@ -31,6 +32,7 @@ class Run:
     health: Health
     front: TlsFront | None
     node: Node | None
+    metrics: Metrics | None
     warm: bool
     ready: Callable[[], None]
     tell: Callable[[str], None]
@@ -79,9 +81,13 @@ class Run:
             await emulator.settings.live.start(warm=self.warm)
         if self.front is not None:
             await self.front.start()
+        if self.metrics is not None:
+            self.metrics.start()
         self.health.begin()
 
     async def _close(self) -> None:
+        if self.metrics is not None:
+            self.metrics.stop()
         if self.front is not None:
             await self.front.stop()
         if self.node is not None:

@@ -118,7 +118,8 @@ def serve(**given: Any) -> None:
     if options.token_file is not None:
         _write_token(options.token_file, token)
     if options.sharing.workers > 1:
-        serve_workers(options, token, tell=_tell(options))
+        with options.operating.shared():
+            serve_workers(options, token, tell=_tell(options))
     else:
         serve_one(options, token, tell=_tell(options))
     if not options.as_json:

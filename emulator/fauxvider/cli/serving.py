@@ -25,7 +25,7 @@ from fauxvider.server.control import control_app
 from fauxvider.server.egress import EgressPolicy
 from fauxvider.server.health import Health, Probed
 from fauxvider.server.runner import RunSettings, Site, Urls, bind_both
-from fauxvider.server.watched import WatchedControl, have_watched
+from fauxvider.server.watched import WatchedControl
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
 from fauxvider.service.world import WorldOptions
@@ -81,11 +81,15 @@ def serve_one(
 ) -> None:
     """Serve in this process, on ports of its own or on `sockets` that others listen on too."""
     emulator = _emulator(options, node_name)
+    metrics = options.operating.watch(emulator)
+    if emulator.file is None:
+        emulator.begin(emulator.defaults)
     node = open_node(emulator, options.sharing)
     health = Health(emulator)
     app, around = faces(emulator, OpenApiPages(emulator), node)
     app.probe = health.answer
-    guard = control_app(emulator, token=token, hosts=frozenset(), around=around)
+    routes = () if metrics is None else metrics.routes()
+    guard = control_app(emulator, token=token, hosts=frozenset(), around=around, routes=routes)
     watch = emulator.settings.watch
     control = Probed(guard if watch is None else WatchedControl(guard, watch), health)
     settings = RunSettings(parser=options.parser, grace_s=options.operating.grace)
@@ -110,6 +114,7 @@ def serve_one(
         health=health,
         front=front,
         node=node,
+        metrics=metrics,
         warm=options.render.warm,
         ready=ready,
         tell=(lambda _: None) if options.as_json else click.echo,
@@ -128,10 +133,7 @@ def _emulator(options: ServeOptions, node_name: str) -> Emulator:
         pipeline=open_renderer(options.render),
         file=open_store(options.store, power_loss=options.durable, node=node_name),
     )
-    have_watched(emulator, options.operating.watches())
     emulator.defaults = _defaults(emulator, options)
-    if emulator.file is None:
-        emulator.begin(emulator.defaults)
     return emulator
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -252,11 +252,16 @@ async def _misuse(_request: Request, problem: Exception) -> Response:
 
 
 def control_app(
-    emulator: Emulator, *, token: str, hosts: frozenset[str], around: Callable[[ASGIApp], ASGIApp] | None = None
+    emulator: Emulator,
+    *,
+    token: str,
+    hosts: frozenset[str],
+    around: Callable[[ASGIApp], ASGIApp] | None = None,
+    routes: Sequence[Route] = (),
 ) -> ControlGuard:
     """Make the control plane. `hosts`: the exact Host values that it answers to.
 
-    `around` puts something between the guard and the routes.
+    `around` puts something between the guard and the routes; `routes` are there besides its own.
     """
     handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
         UnknownWorldError: _unknown_world,
@@ -264,5 +269,5 @@ def control_app(
         StoreError: _store_failed,
         FauxviderError: _misuse,
     }
-    app = Starlette(routes=_Control(emulator).routes(), exception_handlers=handlers)
+    app = Starlette(routes=[*_Control(emulator).routes(), *routes], exception_handlers=handlers)
     return ControlGuard(app if around is None else around(app), token=token, hosts=hosts)

@@ -26,6 +26,7 @@ class GroupCommit(Generic[W]):
 
     def __init__(self, commit: Callable[[list[list[W]]], None], *, name: str) -> None:
         self._do = commit
+        self.around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
         self._pending: list[W] = []
         self._asked: Future[None] | None = None
         self._is_handed = False
@@ -78,8 +79,10 @@ class GroupCommit(Generic[W]):
 
     def _commit(self, batches: list[_Batch[W]]) -> None:
         problem: StoreError | None = None
+        turns = [writes for writes, _ in batches if writes]
         try:
-            self._do([writes for writes, _ in batches if writes])
+            with self.around() if turns else contextlib.nullcontext():
+                self._do(turns)
         except StoreError as error:
             problem = error
         for _, asked in batches:

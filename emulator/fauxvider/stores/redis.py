@@ -10,6 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, TypeVar
 
 import orjson
@@ -222,6 +223,9 @@ class RedisFile:
             raise StoreError(self._lost[world])
         if not world:
             await self._call(self._client.ping)
+
+    def around_commits(self, around: Callable[[], AbstractContextManager[object]]) -> None:
+        self._commits.around = around
 
     def close(self) -> None:
         """Commit what is left, and leave: others may claim what this node has. May be called more than once."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -144,6 +145,9 @@ class SqliteFile:
         if self._failed is not None:
             raise self._failed
         await self._commits.flush()
+
+    def around_commits(self, around: Callable[[], AbstractContextManager[object]]) -> None:
+        self._commits.around = around
 
     def close(self) -> None:
         """Commit what is left and close the file. May be called more than once."""
