@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_fauxvider import assert_valid_request
 from pytest_fauxvider.asked import ARGUMENTS
 from pytest_fauxvider.coverage.model import WHAT
 from pytest_fauxvider.options import CHECKS
@@ -65,6 +66,21 @@ def test_the_others_pass_and_face_what_the_page_says(tmp_path: Path) -> None:
 def test_the_examples_of_hypothesis(tmp_path: Path) -> None:
     done = run(tmp_path / "it", "-q", "test_examples_world.py")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_examples_of_documented_bodies(tmp_path: Path) -> None:
+    done = run(tmp_path / "it", "-q", "test_documented_bodies.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 50
+
+
+def test_what_is_said_of_a_wrong_request() -> None:
+    sent = {"input": {"prompt": "a lighthouse at dusk", "width": 1000}}
+    url = "https://api.runpod.ai/v2/black-forest-labs-flux-1-dev/run"
+    with pytest.raises(AssertionError) as caught:
+        assert_valid_request("runpod", "POST", url, headers={"Authorization": "Bearer my-key"}, json=sent)
+    lines = [re.sub(r"yaml:\d+", "yaml:_", line) for line in str(caught.value).splitlines()]
+    assert lines == re.sub(r"yaml:\d+", "yaml:_", marked("shown")["invalid-request"]).splitlines()
 
 
 def test_the_page_quotes_files() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 HEAVY = (
     "PIL", "anyio", "asyncio", "click", "fauxvider.embedded", "fauxvider.service", "h11", "httpx", "hypothesis",
-    "jsonschema", "jsonschema_rs", "orjson", "starlette", "uvicorn", "yaml",
+    "fauxvider.toolkit", "jsonschema", "jsonschema_rs", "orjson", "starlette", "uvicorn", "yaml",
 )  # fmt: skip
 TESTS = "@acme\ndef test_it(fauxvider):\n    pass\n"
 
@@ -38,6 +38,14 @@ def pytest_collection_finish(session):
 def test_collecting_loads_nothing_heavy(loaded: Any) -> None:
     assert loaded("--collect-only") == []
     assert loaded("--fauxvider-trace=on", "--fauxvider-strict=all", "--fauxvider-seed=4") == []
+
+
+def test_naming_what_tests_import_loads_nothing_either(loaded: Any, suite: Any) -> None:
+    (suite.path / "names.py").write_text("import pytest_fauxvider\nassert dir(pytest_fauxvider)\n")
+    assert loaded("-p", "names") == []
+    names = "from pytest_fauxvider import assert_valid_request, fauxvider_contract_cases\n"
+    (suite.path / "used.py").write_text(names)
+    assert "fauxvider.toolkit" in loaded("-p", "used")
 
 
 def test_the_test_would_notice(loaded: Any, suite: Any) -> None:

@@ -9,7 +9,17 @@ from typing import Any, assert_type
 import pytest
 
 from fauxvider import Contract, Receiver
-from pytest_fauxvider import FauxServer, FauxWorld, StrictError, WorldClock, given_world
+from pytest_fauxvider import (
+    ContractCase,
+    FauxServer,
+    FauxWorld,
+    StrictError,
+    WorldClock,
+    assert_valid_request,
+    assert_valid_response,
+    fauxvider_contract_cases,
+    given_world,
+)
 
 
 @pytest.mark.fauxvider("acme", scenario="stuck-in-queue", strict="-scenario")
@@ -31,6 +41,17 @@ def test_world(fauxvider: FauxWorld, fauxvider_receiver: Receiver, fauxvider_clo
     fauxvider.assert_charged(Decimal("0.02"), "acme")
     fauxvider.assert_delivered(1, event="run.completed")
     fauxvider.assert_clean(ignore=["hammered"])
+
+
+@fauxvider_contract_cases("acme", operation="status", status=[200, "4xx"])
+def test_parser(case: ContractCase) -> None:
+    assert_type(case.status, int)
+    assert_type(case.body, bytes)
+    assert_type(case.headers, tuple[tuple[str, str], ...])
+    assert_type(case.request.url, str)
+    assert_type(fauxvider_contract_cases("acme").cases, list[ContractCase])
+    assert_type(assert_valid_request("acme", "POST", "/v2/run", json={}).operation, str)
+    assert_valid_response("acme", object(), readings={"a": "b"})
 
 
 def test_server(fauxvider_server: FauxServer) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
@@ -14,6 +14,7 @@ from fauxvider.errors import UsageError
 from fauxvider.receiver import Receiver
 from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.client import Answer
+from fauxvider.toolkit.verify.documented import readings_of
 from fauxvider.toolkit.verify.playing import Player
 from fauxvider.toolkit.verify.samples import NotAskedError
 from fauxvider.toolkit.verify.session import Session
@@ -34,9 +35,7 @@ def documented_cases(session: Session) -> Iterator[Case]:
         if problem or not isinstance(tree, dict) or not isinstance(tree.get("steps"), list):
             continue
         world = tree.get("world", {})
-        given = world.get("readings", {})
-        readings = given[provider] if isinstance(given.get(provider), Mapping) else given
-        if {**file.default_choice, **readings} != dict(session.contract.choice):
+        if {**file.default_choice, **readings_of(world, provider)} != dict(session.contract.choice):
             continue
         options = {"clock": "manual", **{key: world[key] for key in _WORLD if key in world}}
         if "seed" in options:
@@ -77,8 +76,10 @@ class _Http:
         self._stack = stack
         self.world = session.world
         self.provider = session.contract.provider
-        self.api = session.contract.api.name
-        self.base_url = session.base_url
+
+    def base(self, origin: str) -> str:
+        is_api = origin in ("", self._session.contract.api.name)
+        return self._session.base_url + ("" if is_api else f"/~{origin}")
 
     def send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
         # Blank around a value is no part of it, and h11 does not send it.

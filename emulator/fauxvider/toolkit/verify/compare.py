@@ -95,6 +95,7 @@ def _headers(answer: Answer, wanted: Wanted, out: Match) -> None:
         found = match(want, got_value, f"header {name}")
         out.mismatches += found.mismatches
         out.held |= found.held
+        out.captured = {**found.captured, **out.captured}
 
 
 def _media(text: str) -> tuple[str, ...]:

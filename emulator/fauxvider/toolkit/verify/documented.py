@@ -11,7 +11,7 @@ from typing import Any
 from fauxvider.gate import dump_json
 from fauxvider.toolkit.verify.wants import decoded, same, shown
 
-__all__ = ["Difference", "body_of", "differences"]
+__all__ = ["Difference", "body_of", "differences", "readings_of"]
 
 Difference = tuple[str, str, str]  # where, what was wanted, what came
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -97,6 +97,12 @@ def body_of(request: Mapping[str, Any]) -> tuple[bytes, str]:
     if "multipart" in request:
         return _multipart(request["multipart"]), f"multipart/form-data; boundary={_BOUNDARY}"
     return b"", ""
+
+
+def readings_of(world: Mapping[str, Any], provider: str) -> Mapping[str, str]:
+    """Give the readings that a case's world names, by reading or by provider and reading."""
+    given: Mapping[str, Any] = world.get("readings", {})
+    return given[provider] if isinstance(given.get(provider), Mapping) else given
 
 
 def _multipart(parts: Any) -> bytes:

@@ -68,12 +68,9 @@ class Stage(Protocol):
     @property
     def provider(self) -> str: ...
     @property
-    def api(self) -> str: ...  # the name of the origin that `base_url` stands for
-    @property
-    def base_url(self) -> str: ...
-    @property
     def world(self) -> Clock: ...
 
+    def base(self, origin: str) -> str: ...  # "" is the API
     def send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Reply: ...
     def hold(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Callable[[], Reply]: ...
     def receiver(self, answers: Sequence[Any]) -> Hook: ...
@@ -107,9 +104,7 @@ class Player:
         body, media_type = body_of(given)
         if media_type:
             headers.setdefault("content-type", media_type)
-        origin = given.get("origin")
-        base = self._stage.base_url + ("" if origin in (None, "", self._stage.api) else f"/~{origin}")
-        url = given["url"] if "url" in given else base + given["path"]
+        url = given["url"] if "url" in given else self._stage.base(given.get("origin") or "") + given["path"]
         if given.get("query"):
             url += ("&" if "?" in url else "?") + urlencode(given["query"])
         if given.get("concurrent"):
