@@ -146,11 +146,11 @@ def test_the_operation_is_found(url: str, more: Any) -> None:
 def test_what_depends_on_the_past_is_not_held_against_it() -> None:
     read = assert_valid_request("runpod", "GET", URL.replace("/run", "/status/some-job"), headers=KEY)
     assert read.operation == "status"
-    with LocalServer(providers=["runpod"], clock="manual", deliver=lambda _: 200) as server:
-        base = server.base_url("runpod")
-        job = server.request("POST", f"{base}/v2/black-forest-labs-flux-1-dev/run", headers=JSON, body=body()).json()
-        server.default.advance("1m")
-        done = server.request("GET", f"{base}/v2/black-forest-labs-flux-1-dev/status/{job['id']}", headers=KEY).json()
+    with LocalServer(providers=["runpod"], deliver=lambda _: 200) as server, server.world(clock="manual") as world:
+        base = f"{world.base_url('runpod')}/v2/black-forest-labs-flux-1-dev"
+        job = server.request("POST", f"{base}/run", headers=JSON, body=body(), world=world.name).json()
+        world.advance("1m")
+        done = server.request("GET", f"{base}/status/{job['id']}", headers=KEY, world=world.name).json()
     picture = done["output"]["image_url"]
     assert assert_valid_request("runpod", "GET", picture).kind == "file"
 
