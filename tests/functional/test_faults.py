@@ -726,6 +726,15 @@ def test_of_two_answers_the_first_wins(make: Make) -> None:
     assert acted.report()["never"] == [2]
 
 
+@pytest.mark.parametrize("cut", [{"truncate": 0.5}, {"reset": True}], ids=str)
+def test_a_picture_that_is_cut_does_not_come_whole_in_drops(make: Make, cut: Any) -> None:
+    slowly = {"on": "request", "when": {"does": "file"}, "do": {"drip": "1ms"}}
+    acted = make("runpod", {"on": "output", "do": cut}, slowly)
+    job = acted.done()
+    with pytest.raises(ConnectionResetError):
+        _file(acted, job)
+
+
 def test_of_two_outcomes_of_an_attempt_the_first_wins(make: Make) -> None:
     acted = make("runflow", {"on": "attempt", "do": {"answer": 204}}, {"on": "attempt", "do": {"lose": True}})
     acted.done()

@@ -14,6 +14,7 @@ from support.bugs import BUGS, Bug
 from support.clients import Client, Style
 from support.dialects import DIALECTS
 from support.playing import Field
+from support.thrifty_clients import JoinsParts, KeepsABudget
 
 DAY = 86_400.0
 
@@ -63,7 +64,7 @@ def test_bugs_cover_the_rules() -> None:
 REQUESTS = (
     {"lose": "reset"}, {"lose": "truncate"}, {"lose": "close"}, {"lose": "html_522"},
     {"lose": {"status": 502, "text": "<h1>Bad Gateway</h1>"}}, {"garble": "json"}, {"garble": "encoding"},
-    {"garble": "length"}, {"garbage": True}, {"half_close": True}, {"slow": "7s"}, {"slow": "45s"}, {"slow": "2h"}, {"drip": "40s"}, {"lose": "hang"},
+    {"garble": "length"}, {"garbage": True}, {"half_close": True}, {"slow": "7s"}, {"slow": "45s"}, {"slow": "2h"}, {"drip": "2s"}, {"drip": "40s"}, {"lose": "hang"},
     {"refuse": "unavailable"}, {"refuse": "internal"}, {"refuse": "rate"}, {"refuse": "rate", "retry_after": "20s"},
     {"answer": {"status": 503, "text": "busy"}},
 )  # fmt: skip
@@ -82,8 +83,12 @@ DELIVERIES = (
 )  # fmt: skip
 ATTEMPTS = (
     {"tamper": "body"}, {"sign": "wrong"}, {"sign": "stale"}, {"sign": "missing"}, {"reserialise": True},
-    {"lose": True}, {"answer": 503}, {"answer": 301}, {"answer": 401}, {"reset_after": True},
+    {"lose": True}, {"answer": 503}, {"answer": 301}, {"answer": 401}, {"reset_after": True}, {"drip": "2s"},
+    {"drip": "45s"},
 )  # fmt: skip
+
+CAREFUL = (Client, Client, JoinsParts, KeepsABudget)
+PROMPTS = ["a fox", "a hare", "an owl"]
 
 counts = st.one_of(st.integers(1, 3), st.sampled_from(["1-2", "2-", "1-6"]), st.just({"every": 2}))
 
@@ -111,9 +116,10 @@ def _rules(provider: str) -> st.SearchStrategy[dict[str, Any]]:
     tried = st.builds(
         lambda do, nth: {"on": "attempt", "when": {"nth": nth}, "do": do}, st.sampled_from(ATTEMPTS), counts
     )
+    prices = [{"reading": {"megapixel": "binary"}}] if provider == "runpod" else []
     moved = st.builds(
-        lambda balance, nth: {"on": "account", "when": {"nth": nth}, "do": {"balance": balance}},
-        st.sampled_from(["0", "0.03", "30000"]), counts,
+        lambda do, nth: {"on": "account", "when": {"nth": nth}, "do": do},
+        st.sampled_from([{"balance": "0"}, {"balance": "0.03"}, {"balance": "30000"}, *prices]), counts,
     )  # fmt: skip
     always = (asked, made, shown, moved)
     return st.one_of(*always, sent, tried) if DIALECTS[provider].callback else st.one_of(*always)
@@ -121,7 +127,7 @@ def _rules(provider: str) -> st.SearchStrategy[dict[str, Any]]:
 
 @st.composite
 def plays(draw: st.DrawFn) -> dict[str, Any]:
-    """A provider, a seed, and what goes wrong: up to four rules, a receiver that is down, limits, readings."""
+    """A provider, a seed, a careful client, and what goes wrong: up to four rules, a receiver that is down, limits."""
     provider = draw(st.sampled_from(sorted(DIALECTS)))
     clock = draw(st.sampled_from(["manual", "manual", "stepping:200ms"]))
     limits = draw(st.sampled_from(["on", "on", "on", {"factor": "0.01"}]))
@@ -133,6 +139,7 @@ def plays(draw: st.DrawFn) -> dict[str, Any]:
         "down": draw(st.sampled_from([0, 0, 3, 60])),
         "failures": draw(st.lists(st.booleans(), max_size=2)),
         "orders": draw(st.integers(1, 3)),
+        "client": draw(st.sampled_from(CAREFUL)),
     }
 
 
@@ -146,9 +153,9 @@ def test_careful_clients_are_left_in_peace(field: Field, style: Style, given: di
     default = at.world.provider(provider).contract.default_failure
     at.failures = [default if fails else "" for fails in given["failures"]]
     at.hook.down_until = at.now() + given["down"]
-    client = at.client(Client, style)
+    client = at.client(given["client"], style)
     try:
-        verdict = at.perform(client, [f"picture {number}" for number in range(given["orders"])], after=9 * DAY)
+        verdict = at.perform(client, PROMPTS[: given["orders"]], after=9 * DAY)
         assert verdict.is_clean, verdict_text(verdict)
         assert all(order.is_over for order in client.orders)
     finally:

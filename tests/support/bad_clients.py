@@ -6,7 +6,6 @@ Defects of asking and of reading answers; those of callbacks and of results are 
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from typing import Any
 
 from support.clients import Answer, Client, Order, WireError
@@ -22,14 +21,12 @@ __all__ = [
     "GoesBack",
     "Hammers",
     "IgnoresRetryAfter",
-    "KeepsABudget",
     "KeyPerTry",
     "NeverLeaves",
     "NoBackoff",
     "NumberForStatus",
     "OneKey",
     "OrdersAgain",
-    "PaysByMemory",
     "PollsWithAWrongKey",
     "Resends",
     "RetriesRefusals",
@@ -70,41 +67,6 @@ class OneKey(Client):
 
     def key_of(self, _order: Order, _number: int) -> str:
         return "my-app"
-
-
-class KeepsABudget(Client):
-    """Makes one picture after the other, as long as there is money for one more by the last cost: no defect."""
-
-    budget = Decimal("0.0038")
-
-    def run(self, prompts: list[str]) -> None:
-        self.wire.note("budget", text=f"{self.budget} USD")
-        for prompt in prompts:
-            if sum(self.costs) + self.next_cost() <= self.budget:
-                super().run([prompt])
-
-    @property
-    def costs(self) -> list[Decimal]:
-        return self.__dict__.setdefault("_costs", [])
-
-    def next_cost(self) -> Decimal:
-        return self.costs[-1] if self.costs else Decimal(0)
-
-    def see(self, order: Order, word: Any, tree: Any) -> None:
-        cost = at(tree, ("output", "cost"))
-        if word in self.dialect.done and not order.is_over and cost is not None:
-            self.costs.append(Decimal(str(cost)))
-        super().see(order, word, tree)
-
-
-class PaysByMemory(KeepsABudget):
-    """Takes every picture to cost what the first one did."""
-
-    @property
-    def costs(self) -> list[Decimal]:
-        known = super().costs
-        known[1:] = known[:1] * (len(known) - 1)
-        return known
 
 
 class CancelsLate(Bad):

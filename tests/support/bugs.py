@@ -18,14 +18,12 @@ from support.bad_clients import (
     GoesBack,
     Hammers,
     IgnoresRetryAfter,
-    KeepsABudget,
     KeyPerTry,
     NeverLeaves,
     NoBackoff,
     NumberForStatus,
     OneKey,
     OrdersAgain,
-    PaysByMemory,
     PollsWithAWrongKey,
     Resends,
     RetriesRefusals,
@@ -61,6 +59,7 @@ from support.bad_takers import (
     TrustsTheCallback,
 )
 from support.clients import Client, Style
+from support.thrifty_clients import JoinsParts, KeepsABudget, PaysByMemory
 
 __all__ = ["BUGS", "Bug"]
 
@@ -342,6 +341,7 @@ BUGS: tuple[Bug, ...] = (
         "incidents.md row 47: byoutline/MockServer#4",
         "onemin",
         rules=(_on("output", {"no_range": True}),),
+        reference=JoinsParts,
     ),
     Bug(KnowsItselfByTheKey, "leaked-key-to-callback", "incidents.md appendix 1", provider="runflow", style="hybrid"),
     Bug(OneSession, "leaked-key-to-file-host", "runflow.md 10", provider="onemin"),

@@ -38,6 +38,8 @@ class Dialect:
     done: frozenset[str]
     failed: frozenset[str]
     size: tuple[int, int]  # of the picture that `body` asks for
+    unit: str  # of what is paid
+    cost: Path = ()  # in the record; () shows none
     callback: str = ""  # the body's field; "" has none
     callback_id: Path = ()
     callback_word: Path = ()
@@ -67,6 +69,8 @@ DIALECTS: dict[str, Dialect] = {
         done=_words("COMPLETED"),
         failed=_words("FAILED", "CANCELLED", "TIMED_OUT"),
         size=(256, 256),
+        unit="USD",
+        cost=("output", "cost"),
         callback="webhook",
         callback_id=("id",),
         callback_word=("status",),
@@ -85,6 +89,8 @@ DIALECTS: dict[str, Dialect] = {
         done=_words("succeeded", "partial_succeeded"),
         failed=_words("failed", "cancelled", "canceled"),
         size=(1024, 1024),
+        unit="USD",
+        cost=("cost",),
         callback="callback_url",
         callback_id=("run_id",),
         callback_word=("status",),
@@ -109,5 +115,6 @@ DIALECTS: dict[str, Dialect] = {
         done=_words("SUCCESS", "COMPLETED"),
         failed=_words("FAILURE", "FAILED"),
         size=(1024, 1024),
+        unit="credits",
     ),
 }

@@ -76,7 +76,8 @@ class _Hook:
             return SendOutcome("network", error="connection refused")
         read = body if drip <= self.patience else body[: int(len(body) * self.patience / drip)]
         status, took = self.handler({name.lower(): value for name, value in headers}, read)
-        return SendOutcome("timeout", error="no answer in time") if took > timeout_s else SendOutcome("http", status)
+        is_late = max(took, drip) > timeout_s
+        return SendOutcome("timeout", error="no answer in time") if is_late else SendOutcome("http", status)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from support import bad_clients, bad_takers
+from support import bad_clients, bad_takers, thrifty_clients
 from support.bad_clients import Bad, NumberForStatus
 from support.bad_takers import KeepsLinks
 from support.clients import Answer, Client, Order, WireError
@@ -170,7 +170,8 @@ def client_named(name: str) -> type[Client]:
     """Find a client by the name of its class."""
     if name == "Client":
         return Client
-    found = globals().get(name) or getattr(bad_clients, name, None) or getattr(bad_takers, name, None)
+    places = (globals(), *map(vars, (bad_clients, bad_takers, thrifty_clients)))
+    found = next((place[name] for place in places if name in place), None)
     assert isinstance(found, type), name
     assert issubclass(found, Client), name
     return found

@@ -168,7 +168,7 @@ def _told_costs(jobs: Sequence[JobStory], job: JobStory) -> tuple[Decimal, Decim
 
 
 def _is_over(job: JobStory, moment: int) -> bool:
-    told = job.told_end()
+    told = job.told_end(perhaps=True)
     return told is not None and told <= moment
 
 
