@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
@@ -24,8 +24,9 @@ FORMULA_NAMES = ("width", "height", "count", "steps", "seconds")
 def models_of(root: Node, states: Mapping[str, State]) -> dict[str, Model]:
     models: dict[str, Model] = {}
     seen: dict[tuple[str, ...], str] = {}
+    phases = list(root.at("lifecycle").at("phases").elements())
     for node in root.at("models").entries():
-        model = _model(node, states)
+        model = _model(node, states, phases)
         for key in (model.key, *model.also):
             if key in seen:
                 raise node.wrong(f"the models {seen[key]!r} and {model.name!r} have the same key", of_key=True)
@@ -44,7 +45,7 @@ def check_schema_node(node: Node) -> None:
         raise Node(node.context, None, (*node.path, *(part for part in pointer_parts(inner) if part))).wrong(text)
 
 
-def _model(node: Node, states: Mapping[str, State]) -> Model:
+def _model(node: Node, states: Mapping[str, State], phases: Sequence[Node]) -> Model:
     schema: Any = node.at("input").value
     if schema is None:
         schema = {"type": "object"}
@@ -64,16 +65,20 @@ def _model(node: Node, states: Mapping[str, State]) -> Model:
         cost=_cost(node.at("cost")),
         timing={_word(timing, one.name, states): span_law(one) for one in timing.entries()},
         picture=_picture(node.at("picture")),
-        quoted_by=_quoted_by(node),
+        quoted_by=_quoted_by(node, phases),
     )
 
 
-def _quoted_by(node: Node) -> tuple[str, ...] | None:
-    """Name the parameters that decide what a job delivers and costs; None if more than those do."""
-    output, cost = node.at("output"), node.at("cost")
+def _quoted_by(node: Node, phases: Sequence[Node]) -> tuple[str, ...] | None:
+    """Name the parameters that decide what a job delivers, takes and costs; None if more than those do."""
+    output, cost, timing = node.at("output"), node.at("cost"), node.at("timing")
     if output.at("size").text("kind") in ("source", "aspect") or cost.text("kind") in ("per_second", "formula"):
         return None
-    parts = [output.at("count"), output.at("size"), output.at("format"), cost.at("by")]
+    words = [phase.text("state") for phase in phases]
+    laws = [
+        timing.at(word) if timing.has(word) else phase.at("lasts") for word, phase in zip(words, phases, strict=True)
+    ]
+    parts = [output.at("count"), output.at("size"), output.at("format"), cost.at("by"), *laws]
     names = {name for part in parts for name in part.names_used()}
     fields = {name.removeprefix("param.") for name in names}
     is_plain = all(name.startswith("param.") and name.count(".") == 1 for name in names)

@@ -6,20 +6,37 @@ in the same world give the same lives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from fauxvider.contract.model import Contract, Deadline, Model, Scope, Span
 from fauxvider.engine.facts import Plan, Shape
 from fauxvider.engine.minting import Mint
 
-__all__ = ["at_pointer", "bounds_of", "draw_plan", "whole"]
+__all__ = ["Quote", "Range", "at_pointer", "bounds_of", "draw_plan", "ranges_of", "whole"]
+
+# The least that a phase lasts, in ms, and among how many spans from there on one is drawn: 0 draws none.
+Range: TypeAlias = tuple[int, int]
 
 _MAX_SPAN = 30 * 86_400_000
 _MAX_SEED = 2**31 - 1
 _MAX_WHOLE = 2**63
 _NUMBERS: Final = (int, float, Decimal)  # as a tuple: building the union for each call would cost more than the check
+
+
+class Quote(NamedTuple):
+    """What a request is offered: what is delivered, from what its times are drawn, the price (None: that depends)."""
+
+    shape: Shape
+    ranges: tuple[Range, ...]
+    price: Decimal | None
+
+
+def ranges_of(contract: Contract, model: Model, scope: Scope, shape: Shape) -> tuple[Range, ...]:
+    """Give from what the lengths of a request's phases are drawn, phase by phase."""
+    timing = model.timing
+    return tuple([_range(timing.get(phase.state.word, phase.lasts), scope, shape) for phase in contract.phases])
 
 
 def draw_plan(
@@ -29,7 +46,7 @@ def draw_plan(
     mint: Mint,
     parts: tuple[str | int, ...],
     scope: Scope,
-    shape: Shape,
+    ranges: Iterable[Range],
     body: Any,
     failure: str = "",
     detail: str = "",
@@ -37,10 +54,8 @@ def draw_plan(
 ) -> Plan:
     """Draw one run. `parts` names the run (job and retry number); `same` may share equal values."""
     draws = mint.stream("plan", *parts)
-    timing = model.timing
-    phases = tuple([_span(timing.get(phase.state.word, phase.lasts), draws, scope, shape) for phase in contract.phases])
-    wanted = model.picture.seed(scope) if model.picture.seed else None
-    seed = whole(wanted)
+    phases = tuple([least + next(draws) % size if size else least for least, size in ranges])
+    seed = whole(model.picture.seed(scope)) if model.picture.seed else None
     if seed is None or seed < 0:
         seed = next(draws) % _MAX_SEED
     deadlines = same(tuple([_deadline(deadline, body, scope) for deadline in contract.deadlines]))
@@ -49,28 +64,28 @@ def draw_plan(
 
 def bounds_of(span: Span, scope: Scope, shape: Shape) -> tuple[int, int]:
     """Give the shortest and the longest time, in ms, that a law draws for a request."""
-    # A draw of 0 is the least there is, one of -1 (taken modulo the range) the greatest.
-    return _span(span, iter((0,)), scope, shape), _span(span, iter((-1,)), scope, shape)
+    least, size = _range(span, scope, shape)
+    return least, least + max(0, size - 1)
 
 
-def _span(span: Span, draws: Iterator[int], scope: Scope, shape: Shape) -> int:
+def _range(span: Span, scope: Scope, shape: Shape) -> Range:
     if span.kind == "fixed":
-        return span.low
+        return span.low, 0
     if span.kind == "uniform":
-        return span.low + next(draws) % (span.high - span.low + 1)
+        return span.low, span.high - span.low + 1
     if span.kind == "around":
-        return _spread(span.low, span.spread, next(draws))
+        return _spread(span.low, span.spread)
     asked = whole(span.steps(scope)) if span.steps else None
     steps = max(0, asked if asked is not None else 1)
     if span.strength is not None:
         steps = _share(steps, span.strength(scope))
     if span.base_law or span.step_law:
         micros = _micros(span.base_law, shape) + steps * _micros(span.step_law, shape)
-        return _spread(min(micros // 1000, _MAX_SPAN), span.spread, next(draws))
+        return _spread(min(micros // 1000, _MAX_SPAN), span.spread)
     work = span.per_step * steps
     if span.megapixels:
         work = work * shape.width * shape.height * max(1, shape.count) // 1_000_000
-    return _spread(min(span.base + work, _MAX_SPAN), span.spread, next(draws))
+    return _spread(min(span.base + work, _MAX_SPAN), span.spread)
 
 
 def _share(steps: int, strength: Any) -> int:
@@ -88,9 +103,9 @@ def _micros(law: tuple[int, ...], shape: Shape) -> int:
     return total
 
 
-def _spread(middle: int, spread: int, draw: int) -> int:
+def _spread(middle: int, spread: int) -> Range:
     half = middle * spread // 1_000_000
-    return max(0, middle - half + draw % (2 * half + 1))
+    return max(0, middle - half), 2 * half + 1
 
 
 def _deadline(deadline: Deadline, body: Any, scope: Scope) -> int | None:

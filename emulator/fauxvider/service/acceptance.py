@@ -12,7 +12,7 @@ from fauxvider.contract.model import Model
 from fauxvider.engine.cost import price_of
 from fauxvider.engine.facts import Event, Job, Plan, Record, Shape
 from fauxvider.engine.outputs import sniff
-from fauxvider.engine.plan import at_pointer, draw_plan
+from fauxvider.engine.plan import Quote, at_pointer, draw_plan, ranges_of
 from fauxvider.errors import FauxviderError
 from fauxvider.gate import parse_query
 from fauxvider.service import outputs, pictures
@@ -28,7 +28,7 @@ __all__ = ["Prepared", "accept", "body_print", "draw_again", "prepare", "request
 
 _NOTHING = Shape(0, 0, 0, "png")
 MAX_SIDE = 4096
-_PLAIN = frozenset({int, str, bool, type(None)})
+_PLAIN = frozenset({int, str, type(None)})  # true and 1.0 would be taken for 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,56 +48,62 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
         raise LookupError(f"the operation {call.operation.name} submits without a model")
     number = await provider.store.next_number("job")
     scope = RequestScope(provider, call, moment=call.moment, job_number=number)
-    if not call.failure and (refusal := await _unrenderable(provider, call, model, scope)) is not None:
+    is_live = provider.settings.live is not None and not call.failure
+    if is_live and (refusal := await _unrenderable(provider, call, model, scope)) is not None:
         return refusal
-    key = None if call.failure else _quote_key(provider, model, scope)
-    quote = None if key is None else provider.compiled.quotes.get(key)
-    if call.failure:
-        shape: Shape | Rejection = _NOTHING
-    else:
-        shape = quote[0] if quote else await _shape(provider, model, scope)
-    if isinstance(shape, Rejection):
-        return shape
-    shape = provider.same(shape)
+    quote = await _quote(provider, call, model, scope)
+    if isinstance(quote, Rejection):
+        return quote
+    shape, ranges, price = quote
     plan = draw_plan(
         provider.contract,
         model,
         mint=provider.mint,
         parts=(number, 0),
         scope=scope,
-        shape=shape,
+        ranges=ranges,
         body=call.body,
         failure=call.failure,
         detail=call.detail,
         same=provider.same,
     )
-    price = quote[1] if quote else _price(provider, model, shape, plan, scope)
-    if key is not None and quote is None:
-        provider.compiled.remember_quote(key, shape, price)
-    call.prepared = Prepared(number, shape, plan, provider.same(price))
+    if price is None:
+        price = provider.same(_price(provider, model, shape, scope, run_ms=_run_ms(provider, plan)))
+    call.prepared = Prepared(number, shape, plan, price)
     return call.prepared
 
 
+async def _quote(provider: Provider, call: Call, model: Model, scope: RequestScope) -> Quote | Rejection:
+    """Work out what a request gets for what; for the same parameters, once."""
+    if call.failure:  # refused upstream before anything was worked out
+        return Quote(_NOTHING, ranges_of(provider.contract, model, scope, _NOTHING), Decimal(0))
+    key = _quote_key(provider, model, scope)
+    known = provider.compiled.quotes.get(key) if key is not None else None
+    if known is not None:
+        return known
+    shape = await _shape(provider, model, scope)
+    if isinstance(shape, Rejection):
+        return shape
+    ranges = ranges_of(provider.contract, model, scope, shape)
+    if key is None:
+        return Quote(provider.same(shape), ranges, None)
+    quote = Quote(shape, ranges, _price(provider, model, shape, scope))
+    provider.compiled.remember_quote(key, quote)
+    return quote
+
+
 def _quote_key(provider: Provider, model: Model, scope: RequestScope) -> tuple[object, ...] | None:
-    """Name a request by what alone decides its size and price; None if that is more than a few plain values."""
+    """Name a request by what alone decides its size, times and price; None if that is more than a few plain values."""
     fields, given = model.quoted_by, scope["param"]
     if provider.priced is not provider.contract or fields is None or not isinstance(given, dict):
         return None
-    key = (provider.name, model.name, *[given.get(name) for name in fields])
+    key = (model.name, *[given.get(name) for name in fields])
     return key if _PLAIN.issuperset(map(type, key)) else None
 
 
-def _price(provider: Provider, model: Model, shape: Shape, plan: Plan, scope: RequestScope) -> Decimal:
-    if plan.failure and not shape.count:
-        return Decimal(0)  # refused upstream before anything was worked out
-    return price_of(
-        provider.priced.models[model.name].cost,
-        width=shape.width,
-        height=shape.height,
-        count=shape.count,
-        run_ms=_run_ms(provider, plan),
-        scope=scope,
-    )
+def _price(provider: Provider, model: Model, shape: Shape, scope: RequestScope, *, run_ms: int = 0) -> Decimal:
+    cost = provider.priced.models[model.name].cost
+    return price_of(cost, width=shape.width, height=shape.height, count=shape.count, run_ms=run_ms, scope=scope)
 
 
 async def _shape(provider: Provider, model: Model, scope: RequestScope) -> Shape | Rejection:
@@ -257,7 +263,7 @@ def draw_again(provider: Provider, record: Record, *, runs: int) -> Plan:
         mint=provider.mint,
         parts=(job.number, runs),
         scope=scope,
-        shape=job.shape,
+        ranges=ranges_of(provider.contract, model, scope, job.shape),
         body=scope["body"],
         failure=job.plan.failure if job.plan.detail else "",  # what failed for its input fails again
         detail=job.plan.detail,

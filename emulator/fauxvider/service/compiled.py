@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from fauxvider.contract.model import Contract, Model, Operation, Url
-from fauxvider.engine.facts import Shape
+from fauxvider.engine.plan import Quote
 from fauxvider.engine.routing import Router
 from fauxvider.engine.urls import FileRoutes
 from fauxvider.service.checks import checks_of
@@ -16,6 +15,7 @@ from fauxvider.service.scopes import model_scope
 __all__ = ["Compiled"]
 
 _MAX_QUOTES = 4096
+_MAX_PART = 100  # characters of a parameter
 _FORM = 65_536  # what a multipart form may add around its file
 
 _OF_THE_JOB = frozenset(
@@ -50,7 +50,7 @@ class Compiled:
         uploads = (contract.assets.max_size or 0) + _FORM if contract.assets else 0
         self.max_body = max(uploads, *(operation.max_body for operation in contract.operations.values()))
         self.shows_cost = {name for name, operation in contract.operations.items() if self._shows_cost(operation)}
-        self.quotes: dict[tuple[object, ...], tuple[Shape, Decimal]] = {}
+        self.quotes: dict[tuple[object, ...], Quote] = {}
         self.lasting = {name for name, operation in contract.operations.items() if self._lasts(operation)}
 
     def _shows_cost(self, operation: Operation) -> bool:
@@ -60,10 +60,12 @@ class Compiled:
         )
         return "job.cost" in names or is_result
 
-    def remember_quote(self, key: tuple[object, ...], shape: Shape, price: Decimal) -> None:
+    def remember_quote(self, key: tuple[object, ...], quote: Quote) -> None:
+        if any(isinstance(part, str) and len(part) > _MAX_PART for part in key):
+            return
         if len(self.quotes) >= _MAX_QUOTES:
             self.quotes.clear()
-        self.quotes[key] = (shape, price)
+        self.quotes[key] = quote
 
     def _lasts(self, operation: Operation) -> bool:
         """Tell whether what a read shows of a finished job stays the same, byte for byte, however often it is asked.

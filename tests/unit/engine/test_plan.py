@@ -14,7 +14,7 @@ from fauxvider.contract.model import Contract, Deadline, Model, Phase, Span
 from fauxvider.contract.templates import compile_template
 from fauxvider.engine.facts import Plan, Shape
 from fauxvider.engine.minting import Mint
-from fauxvider.engine.plan import at_pointer, draw_plan, whole
+from fauxvider.engine.plan import at_pointer, draw_plan, ranges_of, whole
 from support.acme import changed_acme
 
 ACME = changed_acme("Acme pictures", "Acme pictures").resolve({})
@@ -41,7 +41,8 @@ def draw(
 ) -> Plan:
     model = model or replace(DEV, timing={})
     scope = {"param": param or {}}
-    return draw_plan(contract, model, mint=Mint(seed), parts=parts, scope=scope, shape=shape, body=body, **more)
+    ranges = ranges_of(contract, model, scope, shape)
+    return draw_plan(contract, model, mint=Mint(seed), parts=parts, scope=scope, ranges=ranges, body=body, **more)
 
 
 def test_the_same_draw_gives_the_same_plan() -> None:

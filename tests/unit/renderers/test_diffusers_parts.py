@@ -15,7 +15,7 @@ from PIL import Image
 
 from fauxvider.engine.facts import Shape
 from fauxvider.engine.minting import Mint
-from fauxvider.engine.plan import draw_plan
+from fauxvider.engine.plan import draw_plan, ranges_of
 from fauxvider.engine.recipe import Recipe, SourceImage
 from fauxvider.errors import RenderError
 from fauxvider.renderers.codec import encode
@@ -304,6 +304,9 @@ def test_a_law_means_the_same_in_a_contract() -> None:
     span = contract.models["dev"].timing["IN_PROGRESS"]
     for side, steps in ((512, 4), (1024, 28), (1536, 50)):
         shape, scope = Shape(side, side, 1, "png"), {"param": {"num_inference_steps": steps}}
-        plan = draw_plan(contract, contract.models["dev"], mint=Mint(1), parts=(1,), scope=scope, shape=shape, body={})
+        ranges = ranges_of(contract, contract.models["dev"], scope, shape)
+        plan = draw_plan(
+            contract, contract.models["dev"], mint=Mint(1), parts=(1,), scope=scope, ranges=ranges, body={}
+        )
         assert plan.phases[1] == int(law.at(Sample(side, side, steps, None, 0.0)))
     assert span.strength is None
