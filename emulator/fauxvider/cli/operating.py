@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OPERATING_OPTIONS", "OperatingOptions", "raise_file_limit"]
 
+TOKEN_VARIABLE = "FAUXVIDER_CONTROL_TOKEN"  # noqa: S105 - a name
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
+_NAME = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?")
 _FILES = 8192  # connections come in bursts before those that make room are gone
 
 OPERATING_OPTIONS = (
@@ -42,6 +48,25 @@ OPERATING_OPTIONS = (
         "--log-level", default="info", type=click.Choice(LEVELS), show_default=True, help="The least that --log writes."
     ),
     click.option(
+        "--token-from",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=f"Take the control token from there instead of drawing one; or from the environment, {TOKEN_VARIABLE}.",
+    ),
+    click.option(
+        "--control-host",
+        default="127.0.0.1",
+        show_default=True,
+        help="Where the control plane listens; beyond loopback only with --expose.",
+    ),
+    click.option(
+        "--control-name",
+        "control_names",
+        multiple=True,
+        metavar="HOST[:PORT]",
+        help="A further Host that the control plane answers to, such as that of a proxy before it.",
+    ),
+    click.option(
         "--metrics", is_flag=True, help="Serve /metrics for Prometheus on the control port (docs/operations.md)."
     ),
 )
@@ -55,11 +80,20 @@ class OperatingOptions:
     log: Literal["json", "text", "off"]
     log_level: str
     metrics: bool
+    token_from: Path | None
+    control_host: str
+    control_names: frozenset[str]
 
     @classmethod
     def taken(cls, given: dict[str, Any]) -> OperatingOptions:
         """Take what is ours out of a command's options. Raises UsageError."""
-        options = cls(**{name: given.pop(name) for name in ("grace", "log", "log_level", "metrics")})
+        taken = {
+            name: given.pop(name) for name in ("grace", "log", "log_level", "metrics", "token_from", "control_host")
+        }
+        names = frozenset(name.lower() for name in given.pop("control_names"))
+        if wrong := [name for name in names if not _NAME.fullmatch(name)]:
+            raise UsageError(f"--control-name {wrong[0]}: write HOST or HOST:PORT, as it stands in the Host header")
+        options = cls(**taken, control_names=names)
         if not math.isfinite(options.grace):
             raise UsageError("--grace takes a number of seconds, from 0 to 3600")
         if options.metrics:
@@ -67,6 +101,21 @@ class OperatingOptions:
 
             check_metrics()
         return options
+
+    def token(self) -> str:
+        """Give the control token that was set from outside, "" without one. Raises UsageError."""
+        if self.token_from is not None:
+            try:
+                place, token = f"--token-from {self.token_from}", self.token_from.read_text(encoding="ascii").strip()
+            except (OSError, UnicodeError) as error:
+                raise UsageError(f"--token-from {self.token_from}: {error}") from None
+        elif TOKEN_VARIABLE in os.environ:
+            place, token = TOKEN_VARIABLE, os.environ[TOKEN_VARIABLE].strip()
+        else:
+            return ""
+        if not _TOKEN.fullmatch(token):
+            raise UsageError(f"{place}: a control token has at least 24 characters, letters, digits and -._~+/=")
+        return token
 
     def watch(self, emulator: Emulator) -> Metrics | None:
         """Have an emulator's worlds watched as asked for; give the metrics, if there are some."""

@@ -41,7 +41,12 @@ _OPTIONS = (
         "--host", default="127.0.0.1", show_default=True, help="Listen here; beyond loopback only with --expose."
     ),
     click.option("--port", default=8900, show_default=True, help="The providers' port; 0 takes a free one."),
-    click.option("--control-port", default=8901, show_default=True, help="The control plane's port, always loopback."),
+    click.option(
+        "--control-port",
+        default=8901,
+        show_default=True,
+        help="The control plane's port; on loopback, but for --control-host.",
+    ),
     click.option(
         "--clock", default="real", show_default=True, help="real, scaled:N, manual, stepping or stepping:SPAN."
     ),
@@ -112,9 +117,10 @@ def serve(**given: Any) -> None:
         "sharing": SharingOptions.taken(given),
     }
     options = ServeOptions(**parts, **given)
-    if options.host not in _LOOPBACK and not options.expose:
-        raise UsageError(f"--host {options.host} is reachable from other machines: add --expose if that is wanted")
-    token = new_token()
+    for option, host in (("--host", options.host), ("--control-host", options.operating.control_host)):
+        if host not in _LOOPBACK and not options.expose:
+            raise UsageError(f"{option} {host} is reachable from other machines: add --expose if that is wanted")
+    token = options.operating.token() or new_token()
     if options.token_file is not None:
         _write_token(options.token_file, token)
     if options.sharing.workers > 1:

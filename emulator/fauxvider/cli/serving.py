@@ -96,10 +96,11 @@ def serve_one(
     if sockets:
         site = Site(list(zip((app, control), sockets, strict=True)), settings)
     else:
-        site = bind_both(app, control, options.host, options.port, options.control_port, settings)
+        where = options.host, options.port, options.control_port, settings, options.operating.control_host
+        site = bind_both(app, control, *where)
     front = open_tls(options.tls, app, emulator, settings)
     emulator.settings.base_url = options.sharing.base_url or site.urls.provider
-    guard.hosts = _own_hosts(site.urls)
+    guard.hosts = _own_hosts(site.urls) | options.operating.control_names
 
     def ready() -> None:
         places = _places(emulator, site.urls, token, options)

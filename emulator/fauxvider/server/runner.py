@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -22,7 +21,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import uvicorn
 
 from fauxvider.errors import PortTakenError, UsageError
-from fauxvider.server.stoppable import StoppableServer, serve_one, settled
+from fauxvider.server.stoppable import StoppableServer, serve_one, settled, signals_to
 from fauxvider.server.wire import WireSettings, protocol_class
 
 __all__ = ["RunSettings", "ServerThread", "Site", "Urls", "bind", "bind_both", "running", "serve", "serve_bound"]
@@ -80,11 +79,13 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _bind_both(app: App, control_app: App | None, host: str, port: int, control_port: int) -> _Parts:
+def _bind_both(  # noqa: PLR0917 - the addresses of two servers
+    app: App, control_app: App | None, host: str, port: int, control_port: int, control_host: str = "127.0.0.1"
+) -> _Parts:
     parts = [(app, bind(host, port))]
     if control_app is not None:
         try:
-            parts.append((control_app, bind("127.0.0.1", control_port)))
+            parts.append((control_app, bind(control_host, control_port)))
         except BaseException:
             parts[0][1].close()
             raise
@@ -243,9 +244,10 @@ def bind_both(  # noqa: PLR0917 - the addresses of two servers
     port: int = 0,
     control_port: int = 0,
     settings: RunSettings | None = None,
+    control_host: str = "127.0.0.1",
 ) -> Site:
     """Take the ports, so that the addresses are known before anything is served."""
-    return Site(_bind_both(app, control_app, host, port, control_port), settings or RunSettings())
+    return Site(_bind_both(app, control_app, host, port, control_port, control_host), settings or RunSettings())
 
 
 async def serve_bound(
@@ -272,32 +274,9 @@ async def serve_bound(
             stopping()
         site.stop()
 
-    with _signals(stop):
+    with signals_to(stop):
         await site.serve(ready, prepare=prepare, settle=settle)
     return caught[0] if caught else 0
-
-
-@contextlib.contextmanager
-def _signals(stop: Callable[[int], None]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop, count = asyncio.get_running_loop(), 0
-
-    def handle(number: int, _: object) -> None:
-        nonlocal count
-        count += 1
-        loop.call_soon_threadsafe(stop, number)
-        if count > 1:  # a third one ends a process that is stuck
-            signal.signal(number, before[number])
-
-    # signal.signal rather than the loop's own: it can be put back as it was, and exists on Windows.
-    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class ServerThread:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import socket
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import uvicorn
 
 from fauxvider.errors import FauxviderError
 
-__all__ = ["StoppableServer", "serve_one", "settled"]
+__all__ = ["StoppableServer", "serve_one", "settled", "signals_to"]
 
 _CANCEL_S = 1.0  # for a request that has been cancelled to end
 
@@ -102,6 +104,30 @@ def _quiet_cancellations() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(is_news)
+
+
+@contextlib.contextmanager
+def signals_to(stop: Callable[[int], None]) -> Iterator[None]:
+    """Have SIGINT and SIGTERM call `stop` in the running loop, for the length of a block in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop, count = asyncio.get_running_loop(), 0
+
+    def handle(number: int, _: object) -> None:
+        nonlocal count
+        count += 1
+        loop.call_soon_threadsafe(stop, number)
+        if count > 1:  # a third one ends a process that is stuck
+            signal.signal(number, before[number])
+
+    # signal.signal rather than the loop's own: it can be put back as it was, and exists on Windows.
+    before: dict[int, Any] = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def serve_one(server: StoppableServer, sock: socket.socket) -> None:
