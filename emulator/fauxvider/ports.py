@@ -14,9 +14,11 @@ from fauxvider.engine.recipe import Recipe
 
 __all__ = [
     "Claim",
+    "ClaimedWorld",
     "Clock",
     "Failed",
     "FailureKind",
+    "KeptWorld",
     "OnEvent",
     "Pipeline",
     "Progress",
@@ -257,51 +259,91 @@ class SavedWorld:
     providers: tuple[str, ...] = ()  # those that have facts in it
 
 
-class StoreFile(Protocol):
-    """Where worlds outlive the process. What is written in one turn of the loop is kept whole or not at all."""
-
-    def worlds(self) -> Sequence[SavedWorld]:
-        """Give the worlds that were saved; asked once, at the start."""
-        ...
+class KeptWorld(Protocol):
+    """A world's place in a store. What is written in one turn of the loop is kept whole or not at all."""
 
     @property
     def written(self) -> int:
         """How many facts were written so far, journal entries apart."""
         ...
 
-    def has(self, world: str, provider: str) -> bool:
-        """Tell whether facts of a provider in a world were saved, and not asked for yet."""
+    @property
+    def lost(self) -> str:
+        """Why nothing more of the world is kept here; "" as long as it is."""
         ...
 
-    def store(self, world: str, provider: str) -> Store:
-        """Give the facts of a provider in a world: those that were saved, or none."""
+    def has(self, provider: str) -> bool:
+        """Tell whether facts of a provider were saved, and not asked for yet."""
         ...
 
-    def keep_world(self, name: str, made: Mapping[str, Any], state: Mapping[str, Any]) -> None: ...
-    def note_state(self, name: str, state: Mapping[str, Any]) -> None: ...
-    def drop_world(self, name: str) -> None: ...
-    def add_entry(self, world: str, number: int, entry: Mapping[str, Any]) -> None: ...
+    def store(self, provider: str) -> Store:
+        """Give the facts of a provider: those that were saved, or none."""
+        ...
 
-    async def flush(self, world: str = "") -> None:
-        """Return when all that was written so far is kept: before anything is acknowledged.
+    def keep(self, made: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Write down how the world was made, and how far it is."""
+        ...
 
-        Raises StoreError when it cannot be; with a `world` when nothing more of that one can.
-        """
+    def note_state(self, state: Mapping[str, Any]) -> None: ...
+    def note_due(self, moment: int | None) -> None:
+        """Say when somebody has to look after the world, wall ms; None: it moves only when it is asked to."""
+        ...
+
+    def add_entry(self, number: int, entry: Mapping[str, Any]) -> None: ...
+    def drop(self) -> None:
+        """Forget the world with all its facts."""
+        ...
+
+    async def flush(self) -> None:
+        """Return when all that was written so far is kept: before anything is acknowledged. Raises StoreError."""
+        ...
+
+
+class StoreFile(Protocol):
+    """Where worlds outlive the process."""
+
+    def worlds(self) -> Sequence[SavedWorld]:
+        """Give the worlds that were saved; asked once, at the start."""
+        ...
+
+    def world(self, name: str) -> KeptWorld:
+        """Give a world's place: that of one that was saved, or of one to be made."""
+        ...
+
+    async def flush(self) -> None:
+        """Return when all that was written so far is kept, and the store answers. Raises StoreError."""
         ...
 
     def around_commits(self, around: Callable[[], AbstractContextManager[object]]) -> None:
-        """Have each commit made inside what `around` gives, in whatever thread it is made."""
+        """Have each commit made within what `around` gives: to be timed. It is called in another thread."""
         ...
 
     def close(self) -> None: ...
 
 
+class ClaimedWorld(KeptWorld, Protocol):
+    """A world's place in a shared store, for as long as this node has it. Another claim is another place."""
+
+    lost: str  # written by who learns that the world has gone on
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the store knows of a later claim, so that nothing of the last turn was kept for certain."""
+        ...
+
+    @property
+    def commits(self) -> int:
+        """How many times something of the world was kept."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who has a world: this node (`address` is empty), with its facts as it knew them or not; or another one."""
+    """What a claim has come to: the world's place, and whether it is the one that this node had; or who has it."""
 
-    address: str = ""
+    place: ClaimedWorld | None = None
     is_known: bool = False
+    address: str = ""
 
 
 @runtime_checkable
@@ -327,14 +369,6 @@ class SharedFile(StoreFile, Protocol):
         """Seconds for which a node that says nothing is taken to be alive."""
         ...
 
-    def is_lost(self, world: str) -> bool:
-        """Whether a world turned out to be another node's, or its last facts could not be kept."""
-        ...
-
-    def was_refused(self, world: str) -> bool:
-        """Whether a lost world is another node's, so that for certain nothing of what came last was kept."""
-        ...
-
     async def join(self, address: str) -> None:
         """Say where this node is called."""
         ...
@@ -343,26 +377,22 @@ class SharedFile(StoreFile, Protocol):
         """Renew the lease."""
         ...
 
-    async def claim(self, world: str, *, make: bool = False) -> Claim | None:
-        """Claim a world that nobody has, and renew the lease.
+    async def claim(self, world: str, *, known: KeptWorld | None = None, make: bool = False) -> Claim | None:
+        """Claim a world that nobody has, and renew the lease; `known` is this node's place from an earlier claim.
 
         None when there is no world of this name, and it is not to be made.
         """
         ...
 
-    async def read(self, world: str) -> SavedWorld | None:
+    async def read(self, place: ClaimedWorld) -> SavedWorld | None:
         """Give a world that this node has claimed, as it was saved."""
         ...
 
-    async def release(self, world: str) -> None:
+    async def release(self, place: ClaimedWorld) -> None:
         """Let others have a world; to be called when nothing of it is under way."""
         ...
 
     async def names(self) -> Sequence[str]: ...
     async def unserved(self, now: int) -> Sequence[str]:
-        """Give worlds that have something due by `now` (ms), and whose owner is gone."""
-        ...
-
-    def note_due(self, world: str, moment: int | None) -> None:
-        """Say when a world has to be looked after by somebody, ms; None: it moves only when it is asked to."""
+        """Give worlds that have something due by `now` (wall ms), and whose owner is gone."""
         ...

@@ -207,8 +207,7 @@ def test_an_owner_whose_lease_ran_out_writes_nothing_more(valkey: Valkey) -> Non
         one.emulator.world("mine").requests += 1
 
         async def late() -> None:
-            stale = one.emulator.world("mine")
-            await stale.keep({"late": True})
+            await one.emulator.world("mine").keep({"late": True})
 
         with pytest.raises(StoreError, match="another node's by now"):
             one.call(late())
@@ -262,8 +261,9 @@ def test_durable_needs_a_server_that_writes_at_once(valkey: Valkey, tmp_path: An
         Server(store=valkey.url, durable=True)
     folder = tmp_path / "kept"
     folder.mkdir()
-    with Valkey(folder, "--appendonly", "yes", "--appendfsync", "always") as kept:
-        Server(store=kept.url, durable=True).emulator.close()
+    always = ("--appendonly", "yes", "--appendfsync", "always")
+    with Valkey(folder, *always) as kept, Server(store=kept.url, durable=True) as server:
+        assert server.default.jobs() == []
 
 
 def test_a_newer_format_is_refused_and_left_alone(valkey: Valkey) -> None:

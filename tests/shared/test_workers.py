@@ -124,7 +124,7 @@ def test_a_world_goes_to_the_worker_that_is_asked_for_it(valkey: Valkey) -> None
         return str(valkey.client.hget(f"fauxvider:world:{name}", "owner").decode())
 
     with served(valkey) as server:
-        lines = [server.connection() for _ in range(12)]
+        lines = [server.connection() for _ in range(24)]
         for line in lines:
             call(line, "/")
         server.control("POST", "/worlds", {"name": "mine", "clock": "manual"})
@@ -133,8 +133,8 @@ def test_a_world_goes_to_the_worker_that_is_asked_for_it(valkey: Valkey) -> None
             for _ in range(40):
                 submit(line, "mine")
             owners.add(owner("mine"))
-        assert len(owners) == 2  # the kernel gave each worker some of twelve connections
-        assert len(server.control("GET", "/worlds/mine/jobs")["jobs"]) == 12 * 40
+        assert len(owners) == 2  # the kernel gave each worker some of the connections
+        assert len(server.control("GET", "/worlds/mine/jobs")["jobs"]) == 24 * 40
 
 
 def test_a_worker_that_dies_is_replaced_and_loses_nothing(valkey: Valkey) -> None:

@@ -53,15 +53,16 @@ class _Sqlite:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "facts.db"
         self._file = SqliteFile(self._path)
-        self._file.keep_world("w", {}, {})
-        self.store: Store = self._file.store("w", "acme")
+        world = self._file.world("w")
+        world.keep({}, {})
+        self.store: Store = world.store("acme")
 
     async def again(self) -> Store:
-        await self._file.flush("w")
+        await self._file.flush()
         self._file.close()
         self._file = SqliteFile(self._path)
         self._file.worlds()
-        self.store = self._file.store("w", "acme")
+        self.store = self._file.world("w").store("acme")
         return self.store
 
     def close(self) -> None:
@@ -77,16 +78,19 @@ class _Valkey:
 
     async def begin(self) -> None:
         await self._file.claim("w", make=True)
-        self._file.keep_world("w", {}, {})
-        self.store: Store = self._file.store("w", "acme")
+        world = self._file.world("w")
+        world.keep({}, {})
+        self.store: Store = world.store("acme")
 
     async def again(self) -> Store:
-        await self._file.flush("w")
+        await self._file.flush()
         self._file.close()
         self._file = RedisFile(self._server.url)
-        await self._file.claim("w")
-        await self._file.read("w")
-        self.store = self._file.store("w", "acme")
+        claim = await self._file.claim("w")
+        assert claim is not None
+        assert claim.place is not None
+        assert await self._file.read(claim.place) is not None
+        self.store = claim.place.store("acme")
         return self.store
 
     def close(self) -> None:

@@ -76,7 +76,7 @@ class SharingOptions:
 
 
 def open_node(emulator: Emulator, options: SharingOptions) -> Node | None:
-    """Make this process one of several, if its store is shared. Raises UsageError, PortTakenError."""
+    """Make this process one of several, if its store is shared. Raises UsageError."""
     file = emulator.file
     if not isinstance(file, SharedFile):
         if options.workers > 1:

@@ -1,7 +1,8 @@
 """Several processes that serve the same ports and the same store, and who looks after them.
 
-The parent listens and never accepts: the workers do, all on the same two sockets, so that a connection that
-waits is not lost with any of them. One that dies is started again, and its worlds are free for the others at once.
+The parent listens for its workers and never accepts: each has sockets of its own where the kernel deals connections
+out evenly, else all have the same. So what waits for a worker that dies waits for the one that is started in its
+place; its worlds are free for the others at once.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from fauxvider.stores.opening import disown, is_shared
 
 __all__ = ["serve_workers"]
 
+_IS_DEALT = sys.platform == "linux"  # elsewhere one of several listeners gets all that comes, or it depends
 _START_MS = 60_000
 _SOON_MS = 5_000  # a worker that ends so soon after its start
 _PATIENCE = 5  # and so many times in a row is not started again
@@ -49,13 +51,21 @@ class _Worker:
 def serve_workers(options: ServeOptions, token: str, *, tell: Tell) -> None:
     """Serve from several processes until a signal comes. Raises FauxviderError when one of them cannot start."""
     _check(options)
-    sockets = [bind(options.host, options.port)]
-    try:
-        sockets.append(bind("127.0.0.1", options.control_port))
-        _Workers(options, token, sockets).run(tell)
-    finally:
-        for sock in sockets:
-            sock.close()
+    count = options.sharing.workers
+    with contextlib.ExitStack() as open_sockets:
+        main = _listening(open_sockets, options.host, options.port, count)
+        control = _listening(open_sockets, options.operating.control_host, options.control_port, count)
+        _Workers(options, token, list(zip(main, control, strict=True))).run(tell)
+
+
+def _listening(open_sockets: contextlib.ExitStack, host: str, port: int, count: int) -> list[socket]:
+    """Listen on a port, once for each worker. Raises PortTakenError, UsageError."""
+    first = open_sockets.enter_context(bind(host, port))
+    if not _IS_DEALT:
+        return [first] * count
+    port = first.getsockname()[1]
+    first.close()  # nobody had the port: others of this user on it would let us join them
+    return [open_sockets.enter_context(bind(host, port, with_others=True)) for _ in range(count)]
 
 
 def _check(options: ServeOptions) -> None:
@@ -76,7 +86,7 @@ class _FailedError(FauxviderError):
 
 
 class _Workers:
-    def __init__(self, options: ServeOptions, token: str, sockets: list[socket]) -> None:
+    def __init__(self, options: ServeOptions, token: str, sockets: list[tuple[socket, socket]]) -> None:
         self._options = options
         self._token = token
         self._sockets = sockets
@@ -102,7 +112,7 @@ class _Workers:
         node = secrets.token_hex(8)
         process = self._context.Process(
             target=_work,
-            args=(self._options, self._token, self._sockets, node, theirs),
+            args=(self._options, self._token, self._sockets[number - 1], node, theirs),
             name=f"fauxvider-worker-{number}",
         )
         process.start()
@@ -183,7 +193,7 @@ def _ended(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _work(options: ServeOptions, token: str, sockets: list[socket], node: str, line: Connection) -> None:
+def _work(options: ServeOptions, token: str, sockets: tuple[socket, socket], node: str, line: Connection) -> None:
     """Serve, as a worker: the parent hears when it is ready, or what kept it from that."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # Ctrl-C reaches the parent alone, who passes it on: a second signal would mean hurry

@@ -43,19 +43,21 @@ class Hops:
     """This node's end of all hops: it asks others, and `serve` answers them."""
 
     def __init__(self, node: str, secret: str, serve: Serve, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Take the port. Raises PortTakenError, or UsageError for an address that is none of this machine."""
         self._node = node
         self._secret = secret
         self._serve = serve
-        self._socket = bind(host, port)
-        bound, number = self._socket.getsockname()[:2]
-        self.address = f"[{bound}]:{number}" if ":" in bound else f"{bound}:{number}"
+        self._place = (host, port)
+        self.address = ""
         self._server: asyncio.Server | None = None
         self._lines: dict[str, asyncio.Task[_Line]] = {}
         self._callers: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._greeted, sock=self._socket, limit=1024 * 1024)
+        """Listen. Raises PortTakenError, or UsageError for an address that is none of this machine."""
+        sock = bind(*self._place)
+        bound, number = sock.getsockname()[:2]
+        self.address = f"[{bound}]:{number}" if ":" in bound else f"{bound}:{number}"
+        self._server = await asyncio.start_server(self._greeted, sock=sock, limit=1024 * 1024)
 
     async def stop(self) -> None:
         """Ask and answer nothing any more."""
@@ -68,7 +70,6 @@ class Hops:
                 line.result().close()
             else:
                 line.cancel()
-        self._socket.close()
 
     async def ask(self, address: str, head: Head, body: bytes) -> Frame:
         """Ask the node at an address. Raises NodeGoneError."""

@@ -54,8 +54,11 @@ class Urls:
     control: str = ""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Listen on host and port (0: a free one); raises PortTakenError, or UsageError for a bad address."""
+def bind(host: str, port: int, *, with_others: bool = False) -> socket.socket:
+    """Listen on host and port (0: a free one); raises PortTakenError, or UsageError for a bad address.
+
+    `with_others`: other sockets of this user may listen there as well; Linux deals connections out evenly.
+    """
     if not 0 <= port < 65536:
         raise UsageError(f"cannot listen on {host}:{port}: a port is a number from 0 to 65535")
     try:
@@ -68,6 +71,8 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if with_others:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)
         sock.listen(_BACKLOG)
         sock.setblocking(False)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from fauxvider.clock import monotonic_ms
 from fauxvider.errors import StoreError
-from fauxvider.ports import SharedFile
+from fauxvider.ports import ClaimedWorld, SharedFile
 from fauxvider.server.app import Pages, Place, ProviderApp, read_request
 from fauxvider.server.hops import Frame, Head, Hops, NodeGoneError
 from fauxvider.server.passing import reply_frame, reply_of, request_frame, request_of
@@ -38,7 +38,7 @@ class Node:
     def __init__(
         self, emulator: Emulator, file: SharedFile, *, lets_go: bool, host: str = "127.0.0.1", port: int = 0
     ) -> None:
-        """Take the port for hops. Raises PortTakenError, UsageError."""
+        """`lets_go`: worlds may move to the nodes that are asked for them; `host`, `port`: where those call."""
         self.emulator = emulator
         self.sharing = Sharing(emulator, file, lets_go=lets_go)
         self.hops = Hops(file.node, file.secret, self._serve, host=host, port=port)
@@ -46,7 +46,7 @@ class Node:
         self._patience_ms = round(file.lease_s * 1000) + 2000
 
     async def start(self, defaults: WorldOptions) -> None:
-        """Join the other nodes. Raises StoreError."""
+        """Join the other nodes. Raises StoreError, PortTakenError, UsageError."""
         await self.hops.start()
         await self.sharing.start(self.hops.address, defaults)
 
@@ -65,7 +65,7 @@ class Node:
 
     async def ask(self, name: str, where: Elsewhere, head: Head, body: bytes) -> Frame | None:
         """Ask the node that has a world; None when the world has gone on. Raises NodeGoneError."""
-        asked = asyncio.ensure_future(self.hops.ask(where.address, head, body))
+        asked = asyncio.ensure_future(self.hops.ask(where.address, {**head, "certain": where.is_certain}, body))
         try:
             while not (await asyncio.wait([asked], timeout=self.sharing.file.lease_s))[0]:
                 # It takes its time, or it has stopped and will never answer: its lease tells.
@@ -98,24 +98,34 @@ class Node:
         if head["kind"] == "control":
             return await self._serve_control(head, body)
         place = Place(*head["place"])
-        world = await self._own(place.world)
+        world = await self._own(place.world, head)
         if world is None:
             return _MOVED, b""
-        async with self.counted(place.world, node):
-            reply = await handle(world.provider(place.provider), request_of(head, place, body))
-        if self.sharing.file.was_refused(place.world):
+        reply = await self.handled(world, place, request_of(head, place, body), node)
+        if reply is None:
             return _MOVED, b""
         await self.sharing.let_go(place.world)
         return reply_frame(reply)
 
+    async def handled(self, world: World, place: Place, request: Request, through: str = "") -> Reply | None:
+        """Handle a request here; None when the world proved to be another's, and nothing of the request was kept."""
+        kept = cast("ClaimedWorld", world.kept)
+        commits = kept.commits
+        async with self.counted(place.world, through):
+            reply = await handle(world.provider(place.provider), request)
+        return None if kept.is_refused and kept.commits == commits else reply
+
     async def _serve_control(self, head: Head, body: bytes) -> Frame:
-        world = await self._own(head["world"])
+        world = await self._own(head["world"], head)
         if self.serve_control is None or (world is None and not head["make"]):
             return _MOVED, b""
         async with self.counted(head["world"]):
             return await self.serve_control(head, body)
 
-    async def _own(self, name: str) -> World | None:
+    async def _own(self, name: str, head: Head) -> World | None:
+        """Give a world that is here. One that has been let go is not claimed again for who has not heard of that."""
+        if not head["certain"] and self.emulator.find_world(name) is None:
+            return None
         world = await self.sharing.find(name)
         return world if isinstance(world, World) else None
 
@@ -150,11 +160,8 @@ class SharedApp(ProviderApp):
 
     async def _asked(self, where: World | Elsewhere, place: Place, request: Request) -> Reply | None:
         """Have the request answered; None when the world turns out to be somewhere else."""
-        sharing = self._node.sharing
         if isinstance(where, World):
-            async with self._node.counted(place.world):
-                reply = await handle(where.provider(place.provider), request)
-            return None if sharing.file.was_refused(place.world) else reply
+            return await self._node.handled(where, place, request)
         head, body = request_frame(place, request)
         try:
             answer = await self._node.ask(place.world, where, head, body)

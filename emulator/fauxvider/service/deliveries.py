@@ -153,12 +153,12 @@ async def attempt(provider: Provider, job_id: str, delivery_id: str, moment: int
         shown_at = delivery.created if is_early else moment
         delivery = replace(delivery, payload=_payload(provider, record, life, delivery.event, shown_at))
     try:
-        if provider.world.file is not None:
+        if provider.world.kept is not None:
             await provider.store.put_delivery(replace(delivery, sending=moment))
             await provider.world.keep(state_of(provider.world))
         made = await _post(provider, record, delivery, number, moment)
     except asyncio.CancelledError:
-        if provider.world.is_draining and provider.world.file is not None:
+        if provider.world.is_draining and provider.world.kept is not None:
             await interrupted(provider, delivery, moment)  # so that the next start repeats it
         raise
     delivery = delivery.with_attempt(made)

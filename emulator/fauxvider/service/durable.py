@@ -9,7 +9,7 @@ from fauxvider.clock import make_clock
 from fauxvider.engine import callbacks as rules
 from fauxvider.engine.facts import ApiKey, Delivery, Event, Record
 from fauxvider.errors import FauxviderError, StoreError, UsageError
-from fauxvider.ports import SavedWorld
+from fauxvider.ports import KeptWorld, SavedWorld
 from fauxvider.service.options import read_options
 from fauxvider.service.world import Due, World, WorldOptions
 from fauxvider.values import decimal_text
@@ -79,7 +79,7 @@ def state_of(world: World) -> dict[str, Any]:
     return state
 
 
-def restored(emulator: Emulator, saved: SavedWorld) -> World:
+def restored(emulator: Emulator, saved: SavedWorld, kept: KeptWorld) -> World:
     """Bring a world back: its clock, journal and agenda follow from what was kept.
 
     Raises StoreError when the contracts at hand do not fit what was kept.
@@ -88,7 +88,7 @@ def restored(emulator: Emulator, saved: SavedWorld) -> World:
         options = read_options(saved.made, emulator.default_contracts, defaults=WorldOptions())
         now = saved.state.get("now")
         clock = make_clock(options.clock, start=now if isinstance(now, int) else None)
-        world = emulator.make_world(saved.name, options, clock=clock, is_kept=True)
+        world = emulator.make_world(saved.name, options, clock=clock, kept=kept)
         world.began = options.now if options.now is not None else world.began
         world.requests = int(saved.state.get("requests", 0))
         if world.scripted is not None:

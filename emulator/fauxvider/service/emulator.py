@@ -14,7 +14,7 @@ from fauxvider.contract.parse import ContractFile
 from fauxvider.engine.facts import Event
 from fauxvider.engine.timeline import snapshot_at
 from fauxvider.errors import UnknownWorldError, UsageError
-from fauxvider.ports import Clock, Store, StoreFile
+from fauxvider.ports import Clock, KeptWorld, Store, StoreFile
 from fauxvider.service import durable, library
 from fauxvider.service.compiled import Compiled
 from fauxvider.service.contracts import DefaultContracts
@@ -73,10 +73,10 @@ class Emulator:
         The default world is made anew, unless it was kept. Raises StoreError.
         """
         self.defaults = defaults
-        kept = self.file.worlds() if self.file is not None else ()
-        for saved in kept:
-            durable.restored(self, saved)
-        if DEFAULT_WORLD not in [saved.name for saved in kept]:
+        if self.file is not None:
+            for saved in self.file.worlds():
+                durable.restored(self, saved, self.file.world(saved.name))
+        if self.file is None or DEFAULT_WORLD not in self._worlds:
             self.make_world(DEFAULT_WORLD, defaults)
 
     # --- worlds ---------------------------------------------------------------------------
@@ -88,12 +88,12 @@ class Emulator:
         *,
         clock: Clock | None = None,
         tape: Tape | None = None,
-        is_kept: bool = False,
+        kept: KeptWorld | None = None,
     ) -> World:
         """Make a world (an existing one of that name is replaced).
 
-        Clock and tape follow from the options, but for a world that is played from a capsule. `is_kept`: the
-        store has its facts already.
+        Clock and tape follow from the options, but for a world that is played from a capsule. `kept`: its place
+        in the store, where its facts are already.
         """
         if name not in self._worlds and len(self._worlds) >= MAX_WORLDS:
             raise UsageError(f"there are {MAX_WORLDS} worlds already; drop some with DELETE /worlds/NAME")
@@ -108,15 +108,16 @@ class Emulator:
             tape = Recorder(clock)
         if old := self._worlds.get(name):
             self._let_go(old)
-        world = World(name, options=options, clock=clock, provide=self._provide, tape=tape, file=self.file)
-        if self.file is not None and not is_kept:
+        place = self.file.world(name) if self.file is not None and kept is None else kept
+        world = World(name, options=options, clock=clock, provide=self._provide, tape=tape, kept=place)
+        if place is not None and kept is None:
             made = durable.made_of(world)
-            self.file.drop_world(name)
-            self.file.keep_world(name, made, durable.state_of(world))
+            place.drop()
+            place.keep(made, durable.state_of(world))
         self._worlds[name] = world
         if (watch := self.settings.watch) is not None:
             world.journal.also(partial(watch.entry, world))
-            watch.event("world brought back" if is_kept else "world made", world=name, clock=world.clock.spec)
+            watch.event("world brought back" if kept is not None else "world made", world=name, clock=world.clock.spec)
         return world
 
     def world(self, name: str) -> World:
@@ -132,27 +133,31 @@ class Emulator:
         return self._worlds.get(name)
 
     def drop_world(self, name: str) -> None:
-        self._let_go(self.world(name))
+        world = self.world(name)
+        self._let_go(world)
         if self.settings.watch is not None:
             self.settings.watch.event("world dropped", world=name)
         if name == DEFAULT_WORLD:
             self.make_world(name, self.defaults)
         else:
             del self._worlds[name]
-            if self.file is not None:
-                self.file.drop_world(name)
+            if world.kept is not None:
+                world.kept.drop()
 
-    def forget_world(self, name: str) -> None:
+    def forget_world(self, name: str) -> World | None:
         """Let go of a world, if it is here, that the store keeps: another process has it now."""
-        if world := self._worlds.pop(name, None):
+        world = self._worlds.pop(name, None)
+        if world is not None:
             self._let_go(world)
+        return world
 
     async def kept(self, name: str) -> None:
         """Return when all that was done in a world outlives the process, if anything does. Raises StoreError."""
-        if self.file is not None:
-            if world := self._worlds.get(name):
-                world.note_state(durable.state_of(world))
-            await self.file.flush(name)
+        world = self._worlds.get(name)
+        if world is not None:
+            await world.keep(durable.state_of(world))
+        elif self.file is not None:
+            await self.file.flush()
 
     def reset_world(self, name: str) -> World:
         """Make a world anew from what it was made from."""
@@ -186,8 +191,8 @@ class Emulator:
 
     def _provide(self, world: World, name: str) -> Provider:
         compiled = self.compiled(name, world.options.readings.get(name, {}))
-        is_known = self.file is not None and self.file.has(world.name, name)
-        store = self._store() if self.file is None else self.file.store(world.name, name)
+        is_known = world.kept is not None and world.kept.has(name)
+        store = self._store() if world.kept is None else world.kept.store(name)
         provider = Provider(world, compiled, store, self.settings)
         if not is_known:
             durable.run_now(library.furnish(provider))

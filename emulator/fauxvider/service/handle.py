@@ -64,7 +64,7 @@ async def handle(provider: Provider, request: Request) -> Reply:
     mark = "" if world.tape is None else world.tape.request(provider.name, request)
     moment = await world.arrive(mark)
     number = world.requests
-    written = None if world.file is None else world.file.written
+    written = None if world.kept is None else world.kept.written
     filed = await _file(provider, request, moment, mark) if provider.compiled.files.serves(request.origin) else None
     reply, does, faults = filed or await _operate(provider, request, moment)
     leaks = "key" if filed and key_of(provider.contract.auth, request)[0] else ""
@@ -83,7 +83,7 @@ async def handle(provider: Provider, request: Request) -> Reply:
         ),
     )  # fmt: skip
     world.answered += 1
-    if world.file is not None and world.file.written != written:
+    if world.kept is not None and world.kept.written != written:
         try:
             await world.keep(state_of(world))  # nothing is acknowledged that the end of the process could undo
         except StoreError:

@@ -12,10 +12,11 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from fauxvider.clock import monotonic_ms, wall_ms
 from fauxvider.errors import StoreError
-from fauxvider.ports import SharedFile
+from fauxvider.ports import ClaimedWorld, SharedFile
 from fauxvider.service import durable
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.world import World, WorldOptions
@@ -30,9 +31,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A world that another node has; ``address`` is where that node takes requests of its like."""
+    """A world that another node has; ``address`` is where that node takes requests of its like.
+
+    ``is_certain``: the store has just said so; else it was there before, and may have gone on.
+    """
 
     address: str
+    is_certain: bool = True
 
 
 class Sharing:
@@ -84,17 +89,22 @@ class Sharing:
             try:
                 with self._renewing():
                     await self.file.beat()
-                for name in await self.file.unserved(wall_ms()):
+                for name in [*self._lost(), *await self.file.unserved(wall_ms())]:
                     await self.find(name)
             except StoreError as error:
                 _log.warning("%s", error)
+
+    def _lost(self) -> list[str]:
+        """Give the worlds here that could not be kept any more: they have to be read again, or are another's."""
+        worlds = [self.emulator.world(name) for name in self.emulator.world_names()]
+        return [world.name for world in worlds if world.kept is not None and world.kept.lost]
 
     # --- finding worlds
 
     def here(self, name: str) -> World | None:
         """Give a world that is this node's beyond doubt, at once."""
         world = self.emulator.find_world(name)
-        if world is None or monotonic_ms() >= self._sure_until or self.file.is_lost(name):
+        if world is None or monotonic_ms() >= self._sure_until or world.kept is None or world.kept.lost:
             return None
         return world
 
@@ -112,27 +122,33 @@ class Sharing:
         return await asyncio.shield(finding)
 
     async def _find(self, name: str) -> World | Elsewhere | None:
-        with self._renewing():
-            claim = await self.file.claim(name)
         known = self.emulator.find_world(name)
-        if claim is not None and not claim.address and claim.is_known and known is not None:
+        with self._renewing():
+            claim = await self.file.claim(name, known=None if known is None else known.kept)
+        if claim is not None and claim.is_known and known is not None:
             return known
-        self.emulator.forget_world(name)
-        self._streaks.pop(name, None)
+        self._forget(name)
         if claim is None:
             return None
-        if claim.address:
+        if claim.place is None:
             if len(self._elsewhere) >= _KNOWN:
                 self._elsewhere.clear()
-            where = self._elsewhere[name] = Elsewhere(claim.address)
-            return where
-        saved = await self.file.read(name)
-        return None if saved is None else durable.restored(self.emulator, saved)
+            self._elsewhere[name] = Elsewhere(claim.address, is_certain=False)
+            return Elsewhere(claim.address)
+        saved = await self.file.read(claim.place)
+        return None if saved is None else durable.restored(self.emulator, saved, claim.place)
+
+    def _forget(self, name: str) -> World | None:
+        """Let go of a world, if it is here; nothing that goes on in it is kept any more."""
+        world = self.emulator.forget_world(name)
+        self._streaks.pop(name, None)
+        return world
 
     async def still(self, name: str, where: Elsewhere) -> bool:
         """Ask the store whether a world is where it was found; one that has lost its owner becomes this node's."""
         self.went(name)
-        return await self.find(name) == where
+        found = await self.find(name)
+        return isinstance(found, Elsewhere) and found.address == where.address
 
     def went(self, name: str) -> None:
         """Forget where a world was found."""
@@ -140,8 +156,10 @@ class Sharing:
 
     async def claim_new(self, name: str) -> Elsewhere | None:
         """Get ready to make a world of this name here, unless another node has one of that name."""
+        known = self.emulator.find_world(name)
         with self._renewing():
-            claim = await self.file.claim(name, make=True)
+            claim = await self.file.claim(name, known=None if known is None else known.kept, make=True)
+        self.went(name)
         return Elsewhere(claim.address) if claim is not None and claim.address else None
 
     async def make(self, name: str, options: WorldOptions) -> World | Elsewhere:
@@ -176,10 +194,9 @@ class Sharing:
         if not self._lets_go or count < _STREAK or name in self._leaving or not self._is_light(name):
             return
         world = self.emulator.world(name)
-        self._streaks.pop(name, None)
         world.note_state(durable.state_of(world))
-        self.emulator.forget_world(name)
-        leaving = self._leaving[name] = asyncio.create_task(self._release(name))
+        self._forget(name)
+        leaving = self._leaving[name] = asyncio.create_task(self._release(world))
         leaving.add_done_callback(lambda _done: self._leaving.pop(name, None))
         await asyncio.shield(leaving)
 
@@ -189,8 +206,8 @@ class Sharing:
         is_free = world is not None and world.is_idle and not self._busy.get(name)
         return is_free and world.requests < _HEAVY and self.emulator.settings.live is None  # type: ignore[union-attr]
 
-    async def _release(self, name: str) -> None:
+    async def _release(self, world: World) -> None:
         try:
-            await self.file.release(name)
+            await self.file.release(cast("ClaimedWorld", world.kept))
         except StoreError as error:
             _log.warning("%s", error)  # it was forgotten here: whoever is asked for it next asks the store

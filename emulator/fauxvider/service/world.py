@@ -18,7 +18,7 @@ from fauxvider.engine.agenda import Agenda
 from fauxvider.engine.facts import ApiKey
 from fauxvider.engine.minting import Mint
 from fauxvider.errors import UsageError
-from fauxvider.ports import Clock, SharedFile, StoreFile
+from fauxvider.ports import Clock, KeptWorld
 from fauxvider.scenario.model import NO_SCENARIO, Scenario
 from fauxvider.service.journal import Journal, fingerprint
 from fauxvider.service.recorder import Tape
@@ -75,10 +75,9 @@ class World:
         clock: Clock,
         provide: Callable[[World, str], Provider],
         tape: Tape | None = None,
-        file: StoreFile | None = None,
+        kept: KeptWorld | None = None,
     ) -> None:
-        self.file = file
-        self._shared = file if isinstance(file, SharedFile) else None
+        self.kept = kept  # its place in a store, if one keeps it
         self.name = name
         self.options = options
         self.clock = clock
@@ -86,7 +85,7 @@ class World:
         self.began = clock.now()
         self.mint = Mint(options.seed)
         self.keys = {key.key: key for key in options.keys}
-        self.journal = Journal(sink=None if file is None else self._keep_entry)
+        self.journal = Journal(sink=None if kept is None else kept.add_entry)
         self.scripted = Scripted(options.scenario, self) if options.scenario.rules else None
         self.salt = name.encode()[:64] or b"-"
         self.requests = 0  # that have come
@@ -296,23 +295,18 @@ class World:
             if not future.done():
                 future.set_result(self.clock.now())
 
-    def _keep_entry(self, number: int, entry: Mapping[str, Any]) -> None:
-        if self.file is not None:
-            self.file.add_entry(self.name, number, entry)
-
     def note_state(self, state: Mapping[str, Any]) -> None:
         """Have it kept how far the world is, if that is news."""
-        if self.file is not None and state != self._state:
+        if self.kept is not None and state != self._state:
             self._state = state
-            self.file.note_state(self.name, state)
+            self.kept.note_state(state)
 
     async def keep(self, state: Mapping[str, Any]) -> None:
         """Return when what has happened is kept, if a store keeps it: to be awaited before it is acknowledged."""
-        if self.file is not None:
+        if self.kept is not None:
             self.note_state(state)
-            if self._shared is not None:
-                self._shared.note_due(self.name, self._wanted_at())
-            await self.file.flush(self.name)
+            self.kept.note_due(self._wanted_at())
+            await self.kept.flush()
 
     def _wanted_at(self) -> int | None:
         """Give the moment of everybody's time at which something falls due here, None when nothing does by itself."""
@@ -378,6 +372,6 @@ class World:
 
     async def _ring_due(self) -> None:
         await self.settle(send=True)
-        if self._shared is not None:
-            self._shared.note_due(self.name, self._wanted_at())
+        if self.kept is not None:
+            self.kept.note_due(self._wanted_at())
         self._arm()

@@ -18,7 +18,7 @@ from redis import exceptions
 
 from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, Secret
 from fauxvider.errors import StoreError
-from fauxvider.ports import Claim, SavedWorld
+from fauxvider.ports import Claim, ClaimedWorld, KeptWorld, SavedWorld
 from fauxvider.stores import redis_scripts as scripts
 from fauxvider.stores.codec import dump_fact
 from fauxvider.stores.commits import GroupCommit
@@ -35,7 +35,7 @@ _SWEPT = 50  # worlds of dead nodes that are taken over in one go
 # In the commit script: which key, by its place among KEYS.
 _WORLD, _FACTS, _JOURNAL = b"1", b"2", b"3"
 _Arg: TypeAlias = str | bytes | int
-_Write: TypeAlias = tuple[str, tuple[_Arg, ...]]  # a world, and operations as COMMIT takes them
+_Write: TypeAlias = "tuple[RedisWorld, tuple[_Arg, ...]]"  # and operations as COMMIT takes them
 
 
 class RedisFile:
@@ -46,27 +46,16 @@ class RedisFile:
         self._server: Server = open_server(url, power_loss=power_loss, node=node)
         self._client: Any = self._server.client
         self.node, self.secret, self.lease_s = self._server.node, self._server.secret, self._server.lease_s
-        self.written = 0
         self._address = ""
-        self._fences: dict[str, str] = {}
-        self._lost: dict[str, str] = {}  # worlds, and why
-        self._refused: set[str] = set()  # those of them that others have, so that nothing of the last turns was kept
-        self._facts: dict[Of, Facts] = {}
-        self._due: dict[str, int | None] = {}
+        self._places: dict[str, RedisWorld] = {}
         self._claim: Any = self._client.register_script(scripts.CLAIM)
-        self._commit: Any = self._client.register_script(scripts.COMMIT)
         self._release: Any = self._client.register_script(scripts.RELEASE)
         self._sweep: Any = self._client.register_script(scripts.SWEEP)
+        self._commit = ""  # the digest by which the server knows the script
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fauxvider-redis")
         self._commits: GroupCommit[_Write] = GroupCommit(self.commit, name="fauxvider-redis-commit")
 
     # --- this node among the others
-
-    def is_lost(self, world: str) -> bool:
-        return world in self._lost
-
-    def was_refused(self, world: str) -> bool:
-        return world in self._refused
 
     async def join(self, address: str) -> None:
         """Say where this node is called."""
@@ -77,33 +66,28 @@ class RedisFile:
         """Renew the lease."""
         await self._call(lambda: self._client.set(node_key(self.node), self._address, px=round(self.lease_s * 1000)))
 
-    async def claim(self, world: str, *, make: bool = False) -> Claim | None:
+    async def claim(self, world: str, *, known: KeptWorld | None = None, make: bool = False) -> Claim | None:
         """Claim a world that nobody has; None when there is none of this name, and it is not to be made."""
-        known = "" if world in self._lost else self._fences.get(world, "")
+        fence = known.fence if isinstance(known, RedisWorld) and not known.lost else ""
         keys = [_world(world), f"{PREFIX}fence", node_key(self.node)]
-        lease = round(self.lease_s * 1000)
-        args = [self.node, node_key(""), int(make), known, self._address, lease]
+        args = [self.node, node_key(""), int(make), fence, self._address, round(self.lease_s * 1000)]
         found = await self._call(lambda: self._claim(keys, args))
-        if found and found[0]:
-            self._fences[world] = found[0].decode()
-            self._lost.pop(world, None)
-            self._refused.discard(world)
-            return Claim(is_known=found[1] == b"1")
-        self._forget(world)
-        return Claim(found[2].decode()) if found else None
+        if not found:
+            return None
+        if not found[0]:
+            return Claim(address=found[2].decode())
+        if found[1] == b"1" and isinstance(known, RedisWorld):
+            return Claim(known, is_known=True)
+        place = self._places[world] = RedisWorld(self, world, found[0].decode())
+        return Claim(place)
 
-    async def release(self, world: str) -> None:
+    async def release(self, place: ClaimedWorld) -> None:
         """Let others have a world; to be called when nothing of it is under way."""
-        await self.flush(world)
-        fence = self._fences.get(world, "")
-        self._forget(world)
-        await self._call(lambda: self._release([_world(world)], [fence]))
-
-    def _forget(self, world: str) -> None:
-        self._fences.pop(world, None)
-        self._lost.pop(world, None)
-        self._refused.discard(world)
-        self._due.pop(world, None)
+        await place.flush()
+        if isinstance(place, RedisWorld):
+            place.lost = "let go"
+            self._places.pop(place.name, None)
+            await self._call(lambda: self._release([_world(place.name)], [place.fence]))
 
     async def names(self) -> list[str]:
         found = await self._call(lambda: self._client.smembers(f"{PREFIX}worlds"))
@@ -114,11 +98,12 @@ class RedisFile:
         args = [now, _world(""), node_key(""), _SWEPT]
         return [name.decode() for name in await self._call(lambda: self._sweep([f"{PREFIX}due"], args))]
 
-    async def read(self, world: str) -> SavedWorld | None:
+    async def read(self, place: ClaimedWorld) -> SavedWorld | None:
         """Give a world that this node has claimed, as it was saved."""
-        saved, facts = await self._call(lambda: read_facts(self._client, world, _keys(world)[:3]))
-        for provider, one in facts.items():
-            self._facts[world, provider] = one
+        if not isinstance(place, RedisWorld):
+            raise TypeError("a place of another store")
+        saved, facts = await self._call(lambda: read_facts(self._client, place.name, _keys(place.name)[:3]))
+        place.facts.update(facts)
         return saved
 
     # --- worlds, as `fauxvider.ports.StoreFile` has them
@@ -127,104 +112,31 @@ class RedisFile:
         """Give none: each world is read when this node has claimed it."""
         return ()
 
-    def has(self, world: str, provider: str) -> bool:
-        return (world, provider) in self._facts
-
-    def store(self, world: str, provider: str) -> KeptStore:
-        """Give the facts of a provider in a world: those that were read, or none."""
-        store = KeptStore(self, (world, provider))
-        facts = self._facts.pop((world, provider), None)
-        if facts is not None:
-            store.load(facts)
-        return store
-
-    def keep_world(self, name: str, made: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-        """Write a world down as it was made, and how far it is."""
-        self._put(name, _WORLD, "made", orjson.dumps(made))
-        self.note_state(name, state)
-
-    def note_state(self, name: str, state: Mapping[str, Any]) -> None:
-        self._put(name, _WORLD, "state", orjson.dumps(state))
-
-    def note_due(self, world: str, moment: int | None) -> None:
-        """Say when a world has to be looked after by somebody, ms; None: it moves only when it is asked to."""
-        if self._due.get(world, -1) != moment:
-            self._due[world] = moment
-            self._commits.add((world, ("T", "" if moment is None else moment)))
-
-    def drop_world(self, name: str) -> None:
-        """Forget a world with all its facts."""
-        self.written += 1
-        self._due.pop(name, None)
-        self._commits.add((name, ("X",)))
-        for key in [key for key in self._facts if key[0] == name]:
-            del self._facts[key]
-
-    def add_entry(self, world: str, number: int, entry: Mapping[str, Any]) -> None:
-        """Write a journal entry down; of old ones the last `KEPT_ENTRIES` are kept."""
-        self._commits.add((world, ("S", _JOURNAL, number, orjson.dumps(entry))))
-        if number > KEPT_ENTRIES:
-            self._commits.add((world, ("D", _JOURNAL, number - KEPT_ENTRIES)))
-
-    # --- facts, as `fauxvider.stores.kept.Rows` has them
-
-    def put_number(self, of: Of, kind: str, number: int) -> None:
-        self._put(of[0], _FACTS, f"{of[1]}/number/{kind}", number)
-
-    def put_job(self, of: Of, job: Job) -> None:
-        self._put(of[0], _FACTS, f"{of[1]}/job/{job.number}", dump_fact(job))
-
-    def drop_job(self, of: Of, record: Record) -> None:
-        self._drop(of, f"job/{record.job.number}", f"ended/{record.job.number}")
-        self._drop(of, *(f"event/{record.job.id}/{1 + index}" for index in range(len(record.events))))
-        self._drop(of, *(f"delivery/{delivery.number}" for delivery in record.deliveries))
-
-    def put_ended(self, of: Of, job: Job, run: int) -> None:
-        self._put(of[0], _FACTS, f"{of[1]}/ended/{job.number}", run)
-
-    def put_event(self, of: Of, job_id: str, index: int, event: Event) -> None:
-        self._put(of[0], _FACTS, f"{of[1]}/event/{job_id}/{index}", dump_fact(event))
-
-    def put_delivery(self, of: Of, delivery: Delivery) -> None:
-        self._put(of[0], _FACTS, f"{of[1]}/delivery/{delivery.number}", dump_fact(delivery))
-
-    def put_charge(self, of: Of, index: int, charge: Charge) -> None:
-        self._put(of[0], _FACTS, f"{of[1]}/charge/{index}", dump_fact(charge))
-
-    def put_asset(self, of: Of, asset: Asset) -> None:
-        self._put(of[0], _FACTS, f"{of[1]}/asset/{asset.id}", dump_fact(asset))
-
-    def put_secret(self, of: Of, secret: Secret) -> None:
-        self._put(of[0], _FACTS, f"{of[1]}/secret/{secret.id}", dump_fact(secret))
-
-    def drop_secret(self, of: Of, secret_id: str) -> None:
-        self._drop(of, f"secret/{secret_id}")
-
-    def put_taken(self, of: Of, limit: str, caller: str, slot: int, taken: Taken) -> None:
-        """Write down what a limit has counted, with the next commit: no answer waits for it."""
-        field, value = f"{of[1]}/taken/{limit}/{slot}/{caller}", f"{taken[0]}:{taken[1]}"
-        self._commits.add((of[0], ("S", _FACTS, field, value)))
+    def world(self, name: str) -> RedisWorld:
+        """Give the place of a world that is made here: it has been claimed, and may have been made before."""
+        before = self._places.get(name)
+        place = self._places[name] = RedisWorld(self, name, "none" if before is None else before.fence)
+        if before is not None:
+            before.lost = f"the world {name!r} was made anew"
+        return place
 
     # --- writing
 
-    def _put(self, world: str, key: bytes, field: str, value: _Arg) -> None:
-        self.written += 1
-        self._commits.add((world, ("S", key, field, value)))
+    def add(self, place: RedisWorld, *operations: _Arg) -> None:
+        """Add to what is committed next."""
+        self._commits.add((place, operations))
 
-    def _drop(self, of: Of, *fields: str) -> None:
-        for field in fields:
-            self.written += 1
-            self._commits.add((of[0], ("D", _FACTS, f"{of[1]}/{field}")))
-
-    async def flush(self, world: str = "") -> None:
-        """Return when all that was written of a world so far is kept. Raises StoreError when it cannot be."""
+    async def flush(self) -> None:
+        """Return when all that was written so far was dealt with, and the server answers. Raises StoreError."""
         await self._commits.flush()
-        if world in self._lost:
-            raise StoreError(self._lost[world])
-        if not world:
-            await self._call(self._client.ping)
+        await self._call(self._client.ping)
+
+    async def committed(self) -> None:
+        """Return when all that was written so far was dealt with; each place knows what came of its part."""
+        await self._commits.flush()
 
     def around_commits(self, around: Callable[[], AbstractContextManager[object]]) -> None:
+        """Have each commit made within what `around` gives: to be timed. It is called in the commits' thread."""
         self._commits.around = around
 
     def close(self) -> None:
@@ -235,29 +147,41 @@ class RedisFile:
 
     def commit(self, turns: list[list[_Write]]) -> None:
         """Commit turns of the event loop, in one round trip; a world whose part is refused or cut is lost."""
-        parts: defaultdict[str, list[_Arg]] = defaultdict(list)
+        parts: defaultdict[RedisWorld, list[_Arg]] = defaultdict(list)
         for writes in turns:
-            for world, operations in writes:
-                parts[world].extend(operations)
-        wanted = [world for world in parts if world not in self._lost]
-        if not wanted:
+            for place, operations in writes:
+                if not place.lost:
+                    parts[place].extend(operations)
+        if not parts:
             return
         try:
-            answers = self._committed(wanted, parts)
+            answers = self._committed(parts)
         except exceptions.RedisError as error:
-            why = f"{self._server.shown}: nothing more can be stored: {_plain(error)}"
-            self._lost.update(dict.fromkeys(wanted, why))
+            for place in parts:
+                place.lost = f"{self._server.shown}: nothing more can be stored: {_plain(error)}"
             return
-        for world, answer in zip(wanted, answers, strict=True):
-            if answer != 1:
-                self._refused.add(world)
-                self._lost[world] = f"{self._server.shown}: the world {world!r} is another node's by now"
+        for place, answer in zip(parts, answers, strict=True):
+            if answer == 1:
+                place.commits += 1
+            else:
+                place.is_refused = True
+                place.lost = f"{self._server.shown}: the world {place.name!r} is another node's by now"
 
-    def _committed(self, wanted: list[str], parts: Mapping[str, list[_Arg]]) -> list[Any]:
+    def _committed(self, parts: Mapping[RedisWorld, list[_Arg]]) -> list[Any]:
         # Said again after a cut connection it does no harm: the same fields get the same values.
+        if not self._commit:
+            self._commit = self._client.script_load(scripts.COMMIT)
+        try:
+            return self._sent(parts)
+        except exceptions.NoScriptError:  # the server was started again
+            self._client.script_load(scripts.COMMIT)
+            return self._sent(parts)
+
+    def _sent(self, parts: Mapping[RedisWorld, list[_Arg]]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)
-        for world in wanted:
-            self._commit(_keys(world), [self._fences.get(world, "none"), world, *parts[world]], pipeline)
+        for place, operations in parts.items():
+            keys = _keys(place.name)
+            pipeline.evalsha(self._commit, len(keys), *keys, place.fence, place.name, *operations)
         found: list[Any] = pipeline.execute()
         return found
 
@@ -266,6 +190,113 @@ class RedisFile:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except exceptions.RedisError as error:
             raise StoreError(f"{self._server.shown}: {_plain(error)}") from None
+
+
+class RedisWorld:
+    """One claim of a world: a `ClaimedWorld`, and the `Rows` of its stores. What it writes bears its fence."""
+
+    def __init__(self, file: RedisFile, name: str, fence: str) -> None:
+        self._file = file
+        self.name = name
+        self.fence = fence
+        self.facts: dict[str, Facts] = {}  # by provider: those that were read, and not asked for yet
+        self.lost = ""
+        self.is_refused = False
+        self.commits = 0
+        self.written = 0
+        self._due: int | None = -1
+
+    def has(self, provider: str) -> bool:
+        return provider in self.facts
+
+    def store(self, provider: str) -> KeptStore:
+        """Give the facts of a provider: those that were read, or none."""
+        store = KeptStore(self, (self.name, provider))
+        facts = self.facts.pop(provider, None)
+        if facts is not None:
+            store.load(facts)
+        return store
+
+    def keep(self, made: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Write down how the world was made, and how far it is."""
+        self._put(_WORLD, "made", orjson.dumps(made))
+        self.note_state(state)
+
+    def note_state(self, state: Mapping[str, Any]) -> None:
+        self._put(_WORLD, "state", orjson.dumps(state))
+
+    def note_due(self, moment: int | None) -> None:
+        """Say when somebody has to look after the world, wall ms; None: it moves only when it is asked to."""
+        if self._due != moment:
+            self._due = moment
+            self._file.add(self, "T", "" if moment is None else moment)
+
+    def add_entry(self, number: int, entry: Mapping[str, Any]) -> None:
+        """Write a journal entry down; of old ones the last `KEPT_ENTRIES` are kept."""
+        self._file.add(self, "S", _JOURNAL, number, orjson.dumps(entry))
+        if number > KEPT_ENTRIES:
+            self._file.add(self, "D", _JOURNAL, number - KEPT_ENTRIES)
+
+    def drop(self) -> None:
+        """Forget the world with all its facts."""
+        self.written += 1
+        self._due = -1
+        self.facts.clear()
+        self._file.add(self, "X")
+
+    async def flush(self) -> None:
+        """Return when all that was written so far is kept. Raises StoreError when it cannot be."""
+        await self._file.committed()
+        if self.lost:
+            raise StoreError(self.lost)
+
+    # --- facts, as `fauxvider.stores.kept.Rows` has them
+
+    def put_number(self, of: Of, kind: str, number: int) -> None:
+        self._put(_FACTS, f"{of[1]}/number/{kind}", number)
+
+    def put_job(self, of: Of, job: Job) -> None:
+        self._put(_FACTS, f"{of[1]}/job/{job.number}", dump_fact(job))
+
+    def drop_job(self, of: Of, record: Record) -> None:
+        self._drop(of, f"job/{record.job.number}", f"ended/{record.job.number}")
+        self._drop(of, *(f"event/{record.job.id}/{1 + index}" for index in range(len(record.events))))
+        self._drop(of, *(f"delivery/{delivery.number}" for delivery in record.deliveries))
+
+    def put_ended(self, of: Of, job: Job, run: int) -> None:
+        self._put(_FACTS, f"{of[1]}/ended/{job.number}", run)
+
+    def put_event(self, of: Of, job_id: str, index: int, event: Event) -> None:
+        self._put(_FACTS, f"{of[1]}/event/{job_id}/{index}", dump_fact(event))
+
+    def put_delivery(self, of: Of, delivery: Delivery) -> None:
+        self._put(_FACTS, f"{of[1]}/delivery/{delivery.number}", dump_fact(delivery))
+
+    def put_charge(self, of: Of, index: int, charge: Charge) -> None:
+        self._put(_FACTS, f"{of[1]}/charge/{index}", dump_fact(charge))
+
+    def put_asset(self, of: Of, asset: Asset) -> None:
+        self._put(_FACTS, f"{of[1]}/asset/{asset.id}", dump_fact(asset))
+
+    def put_secret(self, of: Of, secret: Secret) -> None:
+        self._put(_FACTS, f"{of[1]}/secret/{secret.id}", dump_fact(secret))
+
+    def drop_secret(self, of: Of, secret_id: str) -> None:
+        self._drop(of, f"secret/{secret_id}")
+
+    def put_taken(self, of: Of, limit: str, caller: str, slot: int, taken: Taken) -> None:
+        """Write down what a limit has counted, with the next commit: no answer waits for it."""
+        field, value = f"{of[1]}/taken/{limit}/{slot}/{caller}", f"{taken[0]}:{taken[1]}"
+        self._file.add(self, "S", _FACTS, field, value)
+
+    def _put(self, key: bytes, field: str, value: _Arg) -> None:
+        self.written += 1
+        self._file.add(self, "S", key, field, value)
+
+    def _drop(self, of: Of, *fields: str) -> None:
+        for field in fields:
+            self.written += 1
+            self._file.add(self, "D", _FACTS, f"{of[1]}/{field}")
 
 
 def _world(name: str) -> str:

@@ -15,7 +15,7 @@ from fauxvider.errors import StoreError
 from fauxvider.ports import SavedWorld
 from fauxvider.stores.codec import dump_fact
 from fauxvider.stores.commits import GroupCommit
-from fauxvider.stores.kept import KeptStore, Of, Taken
+from fauxvider.stores.kept import Facts, KeptStore, Of, Taken
 from fauxvider.stores.sqlite_file import open_file, read_all
 
 __all__ = ["SqliteFile"]
@@ -37,7 +37,6 @@ class SqliteFile:
         """Open or make the file. `power_loss`: a commit is on the disk when it returns (slower)."""
         self.path = Path(path)
         self._connection = open_file(self.path, power_loss=power_loss)
-        self.written = 0
         self._failed: StoreError | None = None
         self._contents = read_all(self.path, self._connection)
         self._commits: GroupCommit[_Write] = GroupCommit(self.commit, name="fauxvider-sqlite")
@@ -56,42 +55,114 @@ class SqliteFile:
         self._contents.worlds.clear()
         return found
 
-    def keep_world(self, name: str, made: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-        """Write a world down as it was made, and how far it is."""
-        self._write(
-            "INSERT INTO worlds VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET made = excluded.made, "
-            "state = excluded.state",
-            (name, _text(made), _text(state)),
-        )
+    def world(self, name: str) -> SqliteWorld:
+        """Give a world's place."""
+        return SqliteWorld(self, name)
 
-    def note_state(self, name: str, state: Mapping[str, Any]) -> None:
-        self._write("UPDATE worlds SET state = ? WHERE name = ?", (_text(state), name))
-
-    def drop_world(self, name: str) -> None:
-        """Forget a world with all its facts."""
-        self._write("DELETE FROM worlds WHERE name = ?", (name,))
-        for table in _TABLES:
-            self._write(f"DELETE FROM {table} WHERE world = ?", (name,))  # noqa: S608 - the names stand above
-        for key in [key for key in self._contents.stores if key[0] == name]:
-            del self._contents.stores[key]
+    def take(self, world: str, provider: str) -> Facts | None:
+        """Give the facts that were saved, once."""
+        return self._contents.stores.pop((world, provider), None)
 
     def has(self, world: str, provider: str) -> bool:
         return (world, provider) in self._contents.stores
 
-    def store(self, world: str, provider: str) -> KeptStore:
-        """Give the facts of a provider in a world: those that were saved, or none."""
-        store = KeptStore(self, (world, provider))
-        facts = self._contents.stores.pop((world, provider), None)
+    def forget(self, world: str) -> None:
+        """Forget the facts of a world that were saved, and not asked for yet."""
+        for key in [key for key in self._contents.stores if key[0] == world]:
+            del self._contents.stores[key]
+
+    # --- writing
+
+    def add(self, write: _Write) -> None:
+        """Add to what is committed next."""
+        self._commits.add(write)
+
+    @property
+    def problem(self) -> str:
+        return "" if self._failed is None else str(self._failed)
+
+    async def flush(self) -> None:
+        """Return when all that was written so far is committed. Raises StoreError when it cannot be."""
+        if self._failed is not None:
+            raise self._failed
+        await self._commits.flush()
+
+    def around_commits(self, around: Callable[[], AbstractContextManager[object]]) -> None:
+        self._commits.around = around
+
+    def close(self) -> None:
+        """Commit what is left and close the file. May be called more than once."""
+        self._commits.close()
+        self._connection.close()
+
+    def commit(self, turns: list[list[_Write]]) -> None:
+        """Commit turns of the event loop, all of them in one transaction. Raises StoreError, from then on always."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            with self._connection:
+                for writes in turns:
+                    for sql, values in writes:
+                        self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            self._failed = StoreError(f"{self.path}: nothing more can be stored: {error}")
+            raise self._failed from None
+
+
+class SqliteWorld:
+    """A world's place in the file: a `KeptWorld`, and the `Rows` of its stores."""
+
+    def __init__(self, file: SqliteFile, name: str) -> None:
+        self._file = file
+        self._name = name
+        self.written = 0
+
+    @property
+    def lost(self) -> str:
+        return self._file.problem
+
+    def has(self, provider: str) -> bool:
+        return self._file.has(self._name, provider)
+
+    def store(self, provider: str) -> KeptStore:
+        """Give the facts of a provider: those that were saved, or none."""
+        store = KeptStore(self, (self._name, provider))
+        facts = self._file.take(self._name, provider)
         if facts is not None:
             store.load(facts)
         return store
 
-    def add_entry(self, world: str, number: int, entry: Mapping[str, Any]) -> None:
+    def keep(self, made: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Write down how the world was made, and how far it is."""
+        self._write(
+            "INSERT INTO worlds VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET made = excluded.made, "
+            "state = excluded.state",
+            (self._name, _text(made), _text(state)),
+        )
+
+    def note_state(self, state: Mapping[str, Any]) -> None:
+        self._write("UPDATE worlds SET state = ? WHERE name = ?", (_text(state), self._name))
+
+    def note_due(self, moment: int | None) -> None:
+        """Nobody else looks after the worlds of a file."""
+
+    def add_entry(self, number: int, entry: Mapping[str, Any]) -> None:
         """Write a journal entry down; of old ones the last `KEPT_ENTRIES` or so are kept."""
-        self._commits.add(("INSERT OR REPLACE INTO journal VALUES (?, ?, ?)", (world, number, _text(entry))))
+        self._file.add(("INSERT OR REPLACE INTO journal VALUES (?, ?, ?)", (self._name, number, _text(entry))))
         if number % 1000 == 0:
             oldest = number - KEPT_ENTRIES
-            self._commits.add(("DELETE FROM journal WHERE world = ? AND number <= ?", (world, oldest)))
+            self._file.add(("DELETE FROM journal WHERE world = ? AND number <= ?", (self._name, oldest)))
+
+    def drop(self) -> None:
+        """Forget the world with all its facts."""
+        self._write("DELETE FROM worlds WHERE name = ?", (self._name,))
+        for table in _TABLES:
+            self._write(f"DELETE FROM {table} WHERE world = ?", (self._name,))  # noqa: S608 - the names stand above
+        self._file.forget(self._name)
+
+    async def flush(self) -> None:
+        """Return when all that was written so far is committed. Raises StoreError when it cannot be."""
+        await self._file.flush()
 
     # --- facts, as `fauxvider.stores.kept.Rows` has them
 
@@ -134,38 +205,9 @@ class SqliteFile:
     def put_taken(self, of: Of, limit: str, caller: str, slot: int, taken: Taken) -> None:
         """Limits start anew with the one process that has the file."""
 
-    # --- writing
-
     def _write(self, sql: str, values: tuple[Any, ...]) -> None:
         self.written += 1
-        self._commits.add((sql, values))
-
-    async def flush(self, world: str = "") -> None:  # noqa: ARG002 - all worlds are committed together
-        """Return when all that was written so far is committed. Raises StoreError when it cannot be."""
-        if self._failed is not None:
-            raise self._failed
-        await self._commits.flush()
-
-    def around_commits(self, around: Callable[[], AbstractContextManager[object]]) -> None:
-        self._commits.around = around
-
-    def close(self) -> None:
-        """Commit what is left and close the file. May be called more than once."""
-        self._commits.close()
-        self._connection.close()
-
-    def commit(self, turns: list[list[_Write]]) -> None:
-        """Commit turns of the event loop, all of them in one transaction. Raises StoreError, from then on always."""
-        if self._failed is not None:
-            raise self._failed
-        try:
-            with self._connection:
-                for writes in turns:
-                    for sql, values in writes:
-                        self._connection.execute(sql, values)
-        except sqlite3.Error as error:
-            self._failed = StoreError(f"{self.path}: nothing more can be stored: {error}")
-            raise self._failed from None
+        self._file.add((sql, values))
 
 
 def _fact(fact: Any) -> str:
