@@ -102,6 +102,11 @@ class OperatingOptions:
             check_metrics()
         return options
 
+    @property
+    def has_token(self) -> bool:
+        """Whether the control token was set from outside."""
+        return self.token_from is not None or TOKEN_VARIABLE in os.environ
+
     def token(self) -> str:
         """Give the control token that was set from outside, "" without one. Raises UsageError."""
         if self.token_from is not None:

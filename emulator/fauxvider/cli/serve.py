@@ -163,6 +163,7 @@ def _announce(places: dict[str, Any], *, exposed: bool) -> None:
     click.echo(f"pictures {places['renderer']}")
     if places["workers"] > 1:
         click.echo(f"workers  {places['workers']}")
-    click.echo(f"control  {places['control']['url']}  (Authorization: Bearer {places['control']['token']})")
+    token = places["control"].get("token", "and the token that was given")
+    click.echo(f"control  {places['control']['url']}  (Authorization: Bearer {token})")
     if exposed:
         click.secho("warning  the providers' port is open to other machines and asks for no secret", fg="yellow")

@@ -165,7 +165,8 @@ def _places(emulator: Emulator, urls: Urls, token: str, options: ServeOptions) -
     world = emulator.find_world(DEFAULT_WORLD)  # another process may have it
     return {
         "providers": emulator.addresses(DEFAULT_WORLD),
-        "control": {"url": urls.control, "token": token},
+        # A token that came from outside is known there, and need not stand in a log.
+        "control": {"url": urls.control} | ({} if options.operating.has_token else {"token": token}),
         "clock": options.clock if world is None else world.clock.spec,
         "renderer": "synthetic" if emulator.settings.live is None else emulator.settings.live.pipeline.name,
         "workers": options.sharing.workers,
