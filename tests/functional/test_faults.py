@@ -723,7 +723,8 @@ def test_of_two_answers_the_first_wins(make: Make) -> None:
     assert acted.submit().status == 522
     job = acted.entries("accepted")[0]["job"]
     assert acted.read(job).status == 200
-    assert acted.report()["never"] == [2]
+    assert acted.report()["never"] == [2, 4]
+    assert [one.get("fault") for one in acted.entries("request")] == ["lose", "drip 1ms"]
 
 
 @pytest.mark.parametrize("cut", [{"truncate": 0.5}, {"reset": True}], ids=str)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["after", "before", "faults_of", "names_of"]
 
-_INSTEAD = ("refuse", "answer")
 _ON_THE_WIRE = ("drip", "garbage", "half_close")
 
 
@@ -108,13 +107,12 @@ def _given(answer: Any, operation: str) -> Reply:
 
 
 async def after(provider: Provider, reply: Reply, faults: Sequence[Fault]) -> Reply:
-    """Do to a finished answer what the faults say; the operation has had its effect. It is spoiled once."""
-    is_spoiled = False
+    """Do to a finished answer what the faults say; the operation has had its effect."""
     for fault in faults:
         if fault.name == "slow":
             until = provider.clock.now() + int(fault.value)
             await provider.world.wait(until, provider=provider.name, job=f"request {provider.world.requests}")
-        elif is_spoiled or fault.name in _INSTEAD or (fault.name == "drip" and reply.wire is not None):
+        elif fault.name == "drip" and reply.wire is not None:
             continue  # an output that is cut is not made whole by coming slowly
         elif fault.name == "lose" and not isinstance(fault.value, str):
             lost = _given(fault.value, reply.operation)
@@ -126,7 +124,6 @@ async def after(provider: Provider, reply: Reply, faults: Sequence[Fault]) -> Re
         elif fault.name in _ON_THE_WIRE:
             reply = _copy(reply)
             reply.wire = WireFault(fault.name, int(fault.value) if fault.name == "drip" else 0)
-        is_spoiled = is_spoiled or fault.name != "slow"
     return reply
 
 

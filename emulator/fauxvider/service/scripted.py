@@ -17,6 +17,12 @@ __all__ = ["Scripted"]
 
 _Candidates: TypeAlias = tuple[tuple[Rule, str, tuple[tuple[Test, Any], ...]], ...]
 _DEAR = ("inputs", "models", "job")
+# Faults that contradict each other although their names differ: one answer goes out, once, or none.
+_RIVALS: Mapping[tuple[Stage, str], str] = {
+    **{("request", name): "instead" for name in ("refuse", "answer")},
+    **{("request", name): "sending" for name in ("lose", "garble", "drip", "garbage", "half_close")},
+    **{("attempt", name): "instead" for name in ("answer", "lose")},
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +67,7 @@ class Scripted:
         only: frozenset[str] | None = None,
         but: frozenset[str] = frozenset(),
     ) -> list[Fault]:
-        """Give the faults that take effect now, in the order of their rules; the first of a name wins.
+        """Give the faults that take effect now, in the order of their rules; of rivals the first wins.
 
         `only` and `but` name faults that are asked about at another time than the rest of their stage.
         """
@@ -77,8 +83,9 @@ class Scripted:
             else:
                 if name in but or (only is not None and name not in only):
                     continue
-                if self._is_due(rule) and name not in found:
-                    found[name] = rule.do
+                rivals = _RIVALS.get((stage, name), name)
+                if self._is_due(rule) and rivals not in found:
+                    found[rivals] = rule.do
                     self._note(rule, thing, target)
         return list(found.values())
 
