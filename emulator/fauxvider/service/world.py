@@ -264,6 +264,8 @@ class World:
             self.attempting -= 1
             if not self.attempting and self._quiet is not None:
                 self._quiet.set()
+            if self.kept is not None:
+                self.kept.note_due(self._wanted_at())
 
     async def wait(self, until: int, *, provider: str, job: str) -> int:
         """Wait for `until` or a change of the job; give the moment that came first.
@@ -311,7 +313,11 @@ class World:
     def _wanted_at(self) -> int | None:
         """Give the moment of everybody's time at which something falls due here, None when nothing does by itself."""
         due = self._agenda.next_due()
-        if due is None or self.clock.is_virtual:
+        if self.clock.is_virtual:
+            return None
+        if self.attempting or self._tasks - {asyncio.current_task()}:
+            return wall_ms()  # if this process goes now, what is under way is somebody's to repeat
+        if due is None:
             return None
         return wall_ms() + round(1000 * self.clock.real_seconds(max(0, due - self.present())))
 

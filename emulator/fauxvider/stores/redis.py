@@ -24,7 +24,7 @@ from fauxvider.stores.codec import dump_fact
 from fauxvider.stores.commits import GroupCommit
 from fauxvider.stores.kept import Facts, KeptStore, Of, Taken
 from fauxvider.stores.redis_reading import read_facts
-from fauxvider.stores.redis_server import PREFIX, Server, node_key, open_server
+from fauxvider.stores.redis_server import PREFIX, Server, node_key, open_server, patience
 
 __all__ = ["RedisFile"]
 
@@ -155,7 +155,7 @@ class RedisFile:
         if not parts:
             return
         try:
-            answers = self._committed(parts)
+            answers, is_certain = self._committed(parts)
         except exceptions.RedisError as error:
             for place in parts:
                 place.lost = f"{self._server.shown}: nothing more can be stored: {_plain(error)}"
@@ -164,21 +164,29 @@ class RedisFile:
             if answer == 1:
                 place.commits += 1
             else:
-                place.is_refused = True
+                place.is_refused = is_certain
                 place.lost = f"{self._server.shown}: the world {place.name!r} is another node's by now"
 
-    def _committed(self, parts: Mapping[RedisWorld, list[_Arg]]) -> list[Any]:
-        # Said again after a cut connection it does no harm: the same fields get the same values.
-        if not self._commit:
-            self._commit = self._client.script_load(scripts.COMMIT)
-        try:
-            return self._sent(parts)
-        except exceptions.NoScriptError:  # the server was started again
-            self._client.script_load(scripts.COMMIT)
-            return self._sent(parts)
+    def _committed(self, parts: Mapping[RedisWorld, list[_Arg]]) -> tuple[list[Any], bool]:
+        """Give the answers, and whether a refusal is certain to have kept nothing.
+
+        Said again after a cut connection a commit does no harm: the same fields get the same values. But one that
+        is refused then may have been taken when it was first said, and its answer was lost.
+        """
+        cuts: list[Exception] = []
+        return patience().call_with_retry(lambda: self._sent(parts), cuts.append), not cuts
 
     def _sent(self, parts: Mapping[RedisWorld, list[_Arg]]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
+        if not self._commit:
+            self._commit = self._server.once.script_load(scripts.COMMIT)
+        try:
+            return self._said(parts)
+        except exceptions.NoScriptError:  # the server was started again
+            self._server.once.script_load(scripts.COMMIT)
+            return self._said(parts)
+
+    def _said(self, parts: Mapping[RedisWorld, list[_Arg]]) -> list[Any]:
+        pipeline = self._server.once.pipeline(transaction=False)
         for place, operations in parts.items():
             keys = _keys(place.name)
             pipeline.evalsha(self._commit, len(keys), *keys, place.fence, place.name, *operations)

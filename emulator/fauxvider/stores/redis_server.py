@@ -9,12 +9,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis
 from redis import exceptions
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from fauxvider.errors import StoreError, UsageError
 
-__all__ = ["PREFIX", "Server", "forget_node", "node_key", "open_server"]
+__all__ = ["PREFIX", "Server", "forget_node", "node_key", "open_server", "patience"]
 
 PREFIX = "fauxvider:"
 FORMAT = "1"
@@ -28,9 +28,13 @@ _RETRIES = 6  # 0.05 s, doubled up to 1 s: a restart of the server is sat out
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that is fit for use. ``shown`` is its address without a password."""
+    """A server that is fit for use. ``shown`` is its address without a password.
+
+    ``client`` asks again when it gets no answer; ``once`` does not, for what must know whether it was asked twice.
+    """
 
     client: Any
+    once: Any
     shown: str
     node: str
     secret: str
@@ -44,6 +48,7 @@ class Server:
             pass
         finally:
             self.client.close()
+            self.once.close()
 
 
 def open_server(url: str, *, power_loss: bool, node: str = "") -> Server:
@@ -60,7 +65,8 @@ def open_server(url: str, *, power_loss: bool, node: str = "") -> Server:
     if doubt:
         client.close()
         raise StoreError(f"{shown}: {doubt}")
-    return Server(client, shown, node or secrets.token_hex(8), secret, lease_s)
+    once, _ = _client(url, retry=Retry(NoBackoff(), 0))
+    return Server(client, once, shown, node or secrets.token_hex(8), secret, lease_s)
 
 
 def forget_node(url: str, node: str) -> None:
@@ -79,13 +85,18 @@ def node_key(node: str) -> str:
     return f"{PREFIX}node:{node}"
 
 
-def _client(url: str) -> tuple[Any, float]:
+def patience() -> Retry:
+    """Give how often, and after which pauses, a server is asked that does not answer."""
+    return Retry(ExponentialBackoff(cap=1.0, base=0.05), _RETRIES)
+
+
+def _client(url: str, *, retry: Retry | None = None) -> tuple[Any, float]:
     """Give a client, and the lease in seconds that the address asks for."""
     plain, lease_s = _taken_apart(url)
     try:
         client = redis.Redis.from_url(
             plain,
-            retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), _RETRIES),
+            retry=retry or patience(),
             retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError],
             socket_timeout=_PATIENCE_S,
             socket_connect_timeout=_PATIENCE_S,
