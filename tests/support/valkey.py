@@ -57,7 +57,7 @@ class Valkey:
         """A connection that is patient with a server that starts."""
         patience = Retry(ConstantBackoff(0.02), 500)
         errors: list[type[Exception]] = [redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError]
-        return redis.Redis(unix_socket_path=str(self._socket), retry=patience, retry_on_error=errors)
+        return redis.Redis(unix_socket_path=str(self._socket), retry=patience, retry_on_error=errors, protocol=2)
 
     @property
     def pid(self) -> int:
