@@ -140,6 +140,10 @@ def _tell(options: ServeOptions) -> Tell:
             click.echo(json.dumps(places))
             return
         _announce(places, exposed=options.host not in _LOOPBACK)
+        if options.operating.control_host not in _LOOPBACK:
+            click.secho(
+                "warning  the control plane is open to other machines: its token is all that guards it", fg="yellow"
+            )
         if front is not None:
             announce_tls(front)
         click.echo("Ctrl-C stops.")
@@ -163,7 +167,7 @@ def _announce(places: dict[str, Any], *, exposed: bool) -> None:
     click.echo(f"pictures {places['renderer']}")
     if places["workers"] > 1:
         click.echo(f"workers  {places['workers']}")
-    token = places["control"].get("token", "and the token that was given")
+    token = places["control"].get("token", "<as given>")
     click.echo(f"control  {places['control']['url']}  (Authorization: Bearer {token})")
     if exposed:
         click.secho("warning  the providers' port is open to other machines and asks for no secret", fg="yellow")

@@ -116,10 +116,9 @@ class ProviderApp:
         """Answer what reaches no provider: with a page, or by saying what there is."""
         await _read(receive, 0)
         reply = await self._page(scope) or self._overview(world_of(scope["path"])[1])
-        watch = self.emulator.settings.watch
-        if watch is not None:
-            watch.event("stray", method=scope["method"], status=reply.status, path=_kept_of(scope))
         if reply.status == 404:
+            if (watch := self.emulator.settings.watch) is not None:
+                watch.event("stray", method=scope["method"], status=404, path=_kept_of(scope))
             self.stray_count += 1
             self.strays.append((scope["method"], scope["path"]))
         return reply
