@@ -106,7 +106,7 @@ TOKENS: dict[str, Callable[[str], tuple[int, _Maker]]] = {
 class Mint:
     """The derived randomness of one world. Pure: equal seeds and arguments give equal values."""
 
-    __slots__ = ("_base", "_pad", "_plans", "_seal")
+    __slots__ = ("_base", "_named", "_pad", "_plans", "_seal")
 
     def __init__(self, seed: int) -> None:
         self._key(blake2b(str(seed).encode(), digest_size=32, person=b"fauxvider mint").digest())
@@ -124,6 +124,7 @@ class Mint:
         # By identity, since hashing a kind would cost more than minting; the kind is kept, so the
         # number stays its own.
         self._plans: dict[int, tuple[IdKind, _Plan]] = {}
+        self._named: dict[str, blake2b] = {}  # that have taken in a name already
 
     def value(self, kind: IdKind, *parts: str | int, moment: int) -> str:
         """Mint the value of a kind for what its scope names (an API key, a job's number, ...).
@@ -181,12 +182,13 @@ class Mint:
         return "".join([maker if isinstance(maker, str) else maker(digest, at, moment) for at, maker in makers])
 
     def _bytes(self, name: str, parts: tuple[str | int, ...], needed: int) -> bytes:
-        hasher = self._base.copy()
         # Lengths keep ("a", "bc") and ("ab", "c") apart.
-        text = f"{len(name)}:{name}"
-        for part in parts:
-            shown = str(part)
-            text += f"{len(shown)}:{shown}"
+        named = self._named.get(name)
+        if named is None:
+            named = self._named[name] = self._base.copy()
+            named.update(f"{len(name)}:{name}".encode("utf-8", "surrogatepass"))
+        hasher = named.copy()
+        text = "".join([f"{len(shown)}:{shown}" for shown in map(str, parts)])
         hasher.update(text.encode("utf-8", "surrogatepass"))
         digest = hasher.digest()
         while len(digest) < needed:

@@ -52,17 +52,20 @@ def respond(send: Any, status: int, headers: Sequence[tuple[bytes, bytes]], body
         return False
     lines = [STATUS_LINE[status]] if status in STATUS_LINE else [b"HTTP/1.1 %d \r\n" % status]
     for name, value in (*cycle.default_headers, *headers):
-        if b"\n" in value or b"\r" in value or b"\0" in value or name == b"connection":
-            return False
         lines += (name, b": ", value, b"\r\n")
     lines.append(b"\r\n")
+    head = b"".join(lines)
+    ends = len(lines) // 4 + 2
+    # Anything but one line a header came in with a value.
+    is_odd = head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head
+    if is_odd or b"\r\nconnection:" in head:
+        return False
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     if len(body) <= _JOINED:
-        lines.append(body)
-        cycle.transport.write(b"".join(lines))
+        cycle.transport.write(head + body)
     else:
-        cycle.transport.writelines([b"".join(lines), body])
+        cycle.transport.writelines([head, body])
     cycle.message_event.set()
     cycle.on_response()
     return True

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fauxvider.contract.model import Model
 from fauxvider.engine.cost import price_of
@@ -17,7 +17,7 @@ from fauxvider.errors import FauxviderError
 from fauxvider.gate import parse_query
 from fauxvider.service import outputs, pictures
 from fauxvider.service.journal import address_shown, holds_key
-from fauxvider.service.scopes import RequestScope
+from fauxvider.service.scopes import RequestScope, minted
 from fauxvider.service.twisting import twist
 from fauxvider.service.wire import Rejection, Request, key_of
 
@@ -31,8 +31,9 @@ MAX_SIDE = 4096
 _PLAIN = frozenset({int, str, type(None)})  # true and 1.0 would be taken for 1
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
+    """A job before it exists."""
+
     number: int
     shape: Shape
     plan: Plan
@@ -161,12 +162,17 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
     model, operation = call.model, call.operation
     if model is None:
         raise LookupError(f"the operation {operation.name} submits without a model")
-    mints = provider.mints(
-        moment=call.moment, job=prepared.number, run=0, model=model.name, key=call.key, request=call.number
-    )
+    owners: dict[str, int | str] = {
+        "job": prepared.number,
+        "run": 0,
+        "model": model.name,
+        "key": call.key,
+        "request": call.number,
+    }
+    address = _address(provider, call)
     call.fingerprint = call.fingerprint or request_print(call.request)
     job = Job(
-        id=str(getattr(mints, operation.id)),
+        id=minted(provider.mint, provider.contract.ids[operation.id], call.moment, owners),
         number=prepared.number,
         operation=operation.name,
         model=model.name,
@@ -176,12 +182,12 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
         shape=prepared.shape,
         price=prepared.price,
         key=call.key,
-        address=_address(provider, call),
+        address=address,
         site=call.request.site,
         intent=call.intent,
         fingerprint=call.fingerprint,
         request=call.number,
-        shown_address=_stand_in(provider, call),
+        shown_address="" if address is None else _stand_in(provider, call, address),
     )
     record = Record(job)
     events: Sequence[Event] = ()
@@ -244,10 +250,9 @@ def _address(provider: Provider, call: Call) -> str | None:
     return address if isinstance(address, str) and address else None
 
 
-def _stand_in(provider: Provider, call: Call) -> str:
+def _stand_in(provider: Provider, call: Call, address: str) -> str:
     """Give what is shown of a callback address that holds the API key; "" for any other."""
-    address = _address(provider, call)
-    if not address or not holds_key(address, key_of(provider.contract.auth, call.request)[0]):
+    if not holds_key(address, key_of(provider.contract.auth, call.request)[0]):
         return ""
     return "/".join([*address_shown(address).split("/", 3)[:3], "(the API key)"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from fauxvider.contract.model import Contract, Idempotency, Operation
@@ -105,7 +106,7 @@ async def _taken(provider: Provider, call: Call) -> Rejection | None:
         if name not in provider.limits:
             continue
         limit = provider.contract.limits[name]
-        caller = _caller(call, limit.per)
+        caller = "|".join([part(call) for part in _caller_parts(limit.per)])
         verdict = await provider.store.take(limit, caller, call.moment, count=provider.limits[name])
         if call.verdict is None or limit.headers:  # an answer tells of the limit that has something to tell
             call.verdict = (name, verdict)
@@ -124,13 +125,14 @@ _CALLER: Mapping[str, Callable[[Call], str]] = {
 }
 
 
-def _caller(call: Call, per: tuple[str, ...]) -> str:
-    """Give by whom (and for what) something is counted: the parts that a contract names, as one text."""
-    return "|".join([_CALLER[part](call) if part in _CALLER else _path_part(call, part) for part in per])
+@cache
+def _caller_parts(per: tuple[str, ...]) -> tuple[Callable[[Call], str], ...]:
+    """Give what tells by whom (and for what) something is counted, part by part as a contract names them."""
+    return tuple(_CALLER.get(part) or _path_part(part.removeprefix("path.")) for part in per)
 
 
-def _path_part(call: Call, part: str) -> str:
-    return call.request.params.get(part.removeprefix("path."), "")
+def _path_part(name: str) -> Callable[[Call], str]:
+    return lambda call: call.request.params.get(name, "")
 
 
 def check_size(_provider: Provider, call: Call) -> Rejection | None:
@@ -169,7 +171,7 @@ def check_idempotency(provider: Provider, call: Call) -> Awaitable[Verdict] | No
 
 async def _repeated(provider: Provider, call: Call, rules: Idempotency, key: str) -> Rejection | None:
     """Find the job that a request with this key has led to, if there is one."""
-    call.intent = _caller(call, (*rules.per, "")) + provider.world.print_of(key)
+    call.intent = "|".join([*[part(call) for part in _caller_parts(rules.per)], provider.world.print_of(key)])
     record = await provider.store.record_by_intent(call.intent)
     if record is None or record.job.accepted + rules.window <= call.moment:
         return None

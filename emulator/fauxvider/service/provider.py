@@ -112,7 +112,7 @@ class Provider:
         return RequestScope(self, call, moment=call.moment)
 
     def mints(self, *, moment: int, **owners: int | str) -> MintScope:
-        return MintScope(self.contract, self.mint, moment=moment, **owners)
+        return MintScope(self.contract, self.mint, moment, owners)
 
     def serial(self, token: str) -> int | None:
         """Give the serial number of a file token that this world made."""

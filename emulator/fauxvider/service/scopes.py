@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fauxvider.contract.model import Contract, Issue, Model
+from fauxvider.contract.model import Contract, IdKind, Issue, Model
 from fauxvider.contract.placeholders import Lazy
 from fauxvider.engine.minting import Mint
 from fauxvider.engine.plan import at_pointer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fauxvider.engine.facts import Job, Record
     from fauxvider.service.provider import Call, Provider
 
-__all__ = ["JobScope", "MintScope", "RequestScope", "issue_scope", "model_scope", "progress_of"]
+__all__ = ["JobScope", "MintScope", "RequestScope", "issue_scope", "minted", "model_scope", "progress_of"]
 
 _OF_THE_WHOLE = ("required", "additionalProperties")  # what is at fault is the mapping, not its member
 _PARTS = {"run": ("job", "run"), "output": ("job", "output"), "attempt": ("delivery", "attempt"), "world": ()}
@@ -33,7 +33,7 @@ class MintScope:
 
     __slots__ = ("_contract", "_mint", "_moment", "_owners")
 
-    def __init__(self, contract: Contract, mint: Mint, *, moment: int, **owners: int | str) -> None:
+    def __init__(self, contract: Contract, mint: Mint, moment: int, owners: Mapping[str, int | str]) -> None:
         self._contract = contract
         self._mint = mint
         self._moment = moment
@@ -43,9 +43,13 @@ class MintScope:
         kind = self._contract.ids.get(name)
         if kind is None:
             raise AttributeError(name)
-        owners = self._owners
-        parts = _PARTS.get(kind.scope, (kind.scope,))
-        return self._mint.value(kind, *[owners.get(part, 0) for part in parts], moment=self._moment)
+        return minted(self._mint, kind, self._moment, self._owners)
+
+
+def minted(mint: Mint, kind: IdKind, moment: int, owners: Mapping[str, int | str]) -> str:
+    """Give the value of a kind for what it belongs to: those of the `owners` that its scope names."""
+    parts = _PARTS.get(kind.scope, (kind.scope,))
+    return mint.value(kind, *[owners.get(part, 0) for part in parts], moment=moment)
 
 
 class RequestScope(dict[str, Any]):
@@ -79,7 +83,10 @@ class JobScope(RequestScope):
     def __init__(
         self, provider: Provider, record: Record, life: Life, *, moment: int, site: str, call: Call | None = None
     ) -> None:
-        super().__init__(provider, call, moment=moment)
+        self.provider = provider
+        self.call = call
+        self.moment = moment
+        self.job_number = 0
         self.record = record
         self.life = life
         self.site = site
@@ -98,12 +105,13 @@ class JobScope(RequestScope):
 
 
 def _parameters(scope: RequestScope) -> Any:
+    model = scope.call.model if scope.call is not None else None
+    return scope["input"] if model is None else _filled(model, scope["input"])
+
+
+def _filled(model: Model, given: Any) -> Any:
     """Give the model input with the schema's defaults filled in."""
-    given, call = scope["input"], scope.call
-    model = scope.provider.contract.models[scope.record.job.model] if isinstance(scope, JobScope) else None
-    if model is None and call is not None:
-        model = call.model
-    return {**model.defaults, **given} if model is not None and isinstance(given, dict) else given
+    return {**model.defaults, **given} if isinstance(given, dict) else given
 
 
 def _request_mints(scope: RequestScope) -> MintScope:
@@ -189,6 +197,7 @@ def _job_body(scope: JobScope) -> Any:
 
 
 _JOB_MAKERS: Mapping[str, Callable[[JobScope], Any]] = {
+    "param": lambda scope: _filled(scope.provider.contract.models[scope.record.job.model], scope["input"]),
     "job": _job,
     "body": _job_body,
     "input": lambda scope: at_pointer(
