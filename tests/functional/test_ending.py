@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -15,54 +14,11 @@ from typing import Any
 
 import pytest
 
+from support.holding import BODY, RUN, SOON, Held
 from support.process import Process, serving_process
 from support.raw import RawClient
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
-
-RUN = "/v1/models/black-forest-labs/flux-2-klein-4b/edit/runs"
-# A job ends 50 ms after it was accepted, and its end is told.
-SOON = {
-    "scenario": 1,
-    "name": "soon",
-    "provider": "runflow",
-    "rules": [{"on": "job", "do": {"stuck": "queued"}}, {"on": "job", "do": {"cancel": "50ms"}}],
-}
-BODY = {"input": {"prompt": "a fox"}}
-
-
-class Held:
-    """A receiver that holds what it gets until it is told to answer."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(30)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/hook"
-        self._peers: list[socket.socket] = []
-        self.bodies: list[Any] = []
-
-    def accept(self) -> None:
-        """Wait for the next callback, and read all of it."""
-        peer, _ = self._listener.accept()
-        peer.settimeout(30)
-        self._peers.append(peer)
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += peer.recv(65_536)
-        head, _, body = data.partition(b"\r\n\r\n")
-        length = next(
-            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-le")
-        )
-        while len(body) < length:
-            body += peer.recv(65_536)
-        self.bodies.append(json.loads(body))
-
-    def answer(self) -> None:
-        self._peers[-1].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-
-    def close(self) -> None:
-        for sock in (*self._peers, self._listener):
-            sock.close()
 
 
 @pytest.fixture
@@ -84,14 +40,6 @@ def served(tmp_path: Path, store: Path | None, *arguments: str) -> Iterator[Proc
     kept = ["--store", f"sqlite:///{store}"] if store else []
     with serving_process("--provider", "runflow", "--scenario", str(scenario), *kept, *arguments) as process:
         yield process
-
-
-def submitted(server: Process, receiver: Held) -> str:
-    """Submit a job whose callback is now being held; give its id."""
-    status, said = server.ask(server.base("runflow") + RUN, {**BODY, "callback_url": receiver.url})
-    assert status == 201
-    receiver.accept()
-    return str(said["id"])
 
 
 def kept(store: Path) -> tuple[dict[str, Any], list[Any]]:
@@ -129,7 +77,7 @@ def test_a_request_under_way_is_finished(tmp_path: Path) -> None:
 
 def test_a_callback_under_way_is_finished_and_written_down(tmp_path: Path, store: Path, receiver: Held) -> None:
     with served(tmp_path, store, "--grace", "60") as server:
-        job = submitted(server, receiver)
+        job = receiver.submitted(server)
         server.popen.send_signal(signal.SIGTERM)
         server.wait_for_draining()
         receiver.answer()
@@ -145,7 +93,7 @@ def test_a_callback_that_is_cut_is_written_down_and_repeated(
 ) -> None:
     number = signal.SIGINT if "Ctrl" in how else signal.SIGTERM
     with served(tmp_path, store, "--grace", "0.05" if "period" in how else "3600") as server:
-        submitted(server, receiver)
+        receiver.submitted(server)
         server.popen.send_signal(number)
         if "period" not in how:
             server.wait_for_draining()

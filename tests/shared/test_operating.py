@@ -1,0 +1,80 @@
+"""Running servers on a shared store: readiness follows the store, workers count together, callbacks survive an end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from support.holding import SOON, Held
+from support.process import Process, fetch, serving_process
+from support.valkey import Valkey
+
+
+def test_who_cannot_reach_the_store_is_not_ready(valkey: Valkey) -> None:
+    with serving_process("--store", valkey.url) as server:
+        assert server.readiness() == (200, {"status": "ready"})
+        os.kill(valkey.pid, signal.SIGSTOP)
+        try:
+            status, said = server.readiness()
+            assert (status, said["status"]) == (503, "not ready")
+            assert "the store" in said["reasons"][0]
+            assert fetch(urllib.request.Request(f"{server.control}/-/live")) == (200, {"status": "live"})
+        finally:
+            os.kill(valkey.pid, signal.SIGCONT)
+        while server.readiness()[0] != 200:  # as soon as it answers again
+            pass
+
+
+def _counted(server: Process, name: str) -> float:
+    status, text = server.ask("/metrics")
+    assert status == 200
+    samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+    return sum(one.value for one in samples if one.name == f"fauxvider_{name}")
+
+
+def test_every_worker_shows_what_all_have_counted(valkey: Valkey) -> None:
+    with serving_process("--store", valkey.url, "--workers", "2", "--metrics") as server:
+        for number in range(24):
+            assert fetch(urllib.request.Request(f"{server.root}/none/{number}"))[0] == 404
+        # A connection each, so that both workers are asked.
+        assert {_counted(server, "strays_total") for _ in range(12)} == {24.0}
+        assert _counted(server, "store_commit_seconds_count") > 0
+        server.popen.send_signal(signal.SIGTERM)
+        assert server.ended()[0] == 0
+
+
+@pytest.mark.parametrize("is_in_time", [True, False])
+def test_a_callback_under_way_at_the_end(valkey: Valkey, tmp_path: Path, is_in_time: bool) -> None:
+    """In time it is finished; else another start repeats it, and it has used up no rung."""
+    scenario = tmp_path / "soon.json"
+    scenario.write_text(json.dumps(SOON), encoding="utf-8")
+    options = ["--store", valkey.url, "--scenario", str(scenario), "--grace"]
+    held = Held()
+    try:
+        with serving_process(*options, "60" if is_in_time else "0.05") as server:
+            held.submitted(server)
+            server.popen.send_signal(signal.SIGTERM)
+            if is_in_time:
+                server.wait_for_draining()
+                held.answer()
+            assert server.ended()[0] == 0
+        with serving_process(*options, "60") as server:
+            if not is_in_time:
+                assert server.ask("/worlds/default/jobs")[0] == 200  # who asks for a world takes it over
+                held.accept()
+                held.answer()
+            entries: list[Any] = []
+            while not entries or entries[-1]["outcome"] != "http":
+                journal = server.ask("/worlds/default/journal")[1]["entries"]
+                entries = [entry for entry in journal if entry["kind"] == "attempt"]
+    finally:
+        held.close()
+    told = [(entry["number"], entry["outcome"]) for entry in entries]
+    assert told == ([(1, "http")] if is_in_time else [(1, "interrupted"), (1, "http")])
