@@ -95,7 +95,7 @@ def keep(world: FauxWorld, folder: Path) -> dict[str, Path]:
 
     folder.mkdir(parents=True, exist_ok=True)
     kept = {"timeline": folder / PAGE, "journal": folder / JOURNAL}
-    kept["timeline"].write_text(world.report().page(), encoding="utf-8")
+    kept["timeline"].write_text(world.report().page(ignore=frozenset(world.plan.ignore)), encoding="utf-8")
     lines = [json.dumps(entry, sort_keys=True) for entry in world.journal()["entries"]]
     kept["journal"].write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     try:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -228,6 +229,17 @@ def test_another_process_gives_the_same_bytes(saved: tuple[Path, bytes], tmp_pat
     assert (tmp_path / "out.jsonl").read_bytes() == journal
     assert done.stdout.splitlines()[-1].startswith("identical: ")
     assert "rule 1 took effect" in done.stdout
+
+
+def test_a_replay_tells_what_the_client_did_wrong(saved: tuple[Path, bytes], tmp_path: Path) -> None:
+    path, _ = saved
+    done = _fauxvider("replay", path, "--contract", ACME, "--verdict", "--timeline", "out.html", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "The client's faults: " in done.stdout
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    rules = re.findall(r"^(?:harm|risk)  ([a-z-]+)", done.stdout, re.MULTILINE)
+    assert rules
+    assert all(f">{rule}<" in page for rule in rules)
 
 
 def test_an_edited_capsule_tells_its_first_difference(saved: tuple[Path, bytes], tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def told(entry: Entry) -> Told:
 def _request(entry: Entry) -> str:
     about = [
         "" if text_in(entry, "job") in text_in(entry, "path") else _short_job(entry),
+        f"asked for {_fact(entry, 'range')}" if text_in(entry, "range") else "",
         f"refused: {_fact(entry, 'cause')}" if text_in(entry, "cause") else "",
         f"asked to wait {_fact(entry, 'retry_after')} s" if "retry_after" in entry else "",
         f"showed a cost of {_fact(entry, 'shown_cost')}" if "shown_cost" in entry else "",

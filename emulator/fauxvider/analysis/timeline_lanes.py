@@ -193,9 +193,11 @@ def _state(entry: Entry, contract: Contract | None) -> str:
 def _place_faults(entries: Sequence[Entry], lanes: Mapping[tuple[str, str], Lane], rest: Lane, began: int) -> None:
     """Show the effects of a scenario's rules that no request or attempt shows already."""
     shown = {mark.since or mark.at for lane in (*lanes.values(), rest) for mark in lane.marks if mark.has_fault}
+    jobs = {text_in(entry, "delivery"): text_in(entry, "job") for entry in entries if entry.get("kind") == "attempt"}
     for entry in entries:
         if entry.get("kind") == "fault" and moment_of(entry) not in shown:
-            lane = lanes.get((text_in(entry, "provider"), text_in(entry, "target")), rest)
+            target = text_in(entry, "target")
+            lane = lanes.get((text_in(entry, "provider"), jobs.get(target, target)), rest)
             lane.marks.append(Mark(moment_of(entry), "fault", "bad", _title(entry, began), has_fault=True))
 
 

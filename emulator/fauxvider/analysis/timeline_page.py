@@ -1,4 +1,4 @@
-"""A world's journal as one page: a picture of it on virtual time, the bill, the deliveries, every event.
+"""A world's journal as one page: the verdict, a picture on virtual time, the bill, the deliveries, every event.
 
 It stands alone: no script, nothing from the network, and a policy that would let neither in. Whatever comes from
 requests is escaped.
@@ -16,6 +16,8 @@ from fauxvider.analysis.timeline_lanes import Lane, Picture, Shape, picture_of
 from fauxvider.analysis.timeline_style import POLICY, STYLE
 from fauxvider.analysis.timeline_svg import LEFT, RIGHT, axis_svg, key_svg, lane_svg, text_of
 from fauxvider.analysis.timeline_tables import deliveries_table, events_table, ledger_table
+from fauxvider.analysis.timeline_verdict import verdict_part
+from fauxvider.analysis.verdict import Verdict
 from fauxvider.contract.formats import FORMATS
 from fauxvider.contract.model import Contract
 from fauxvider.values import decimal_text
@@ -27,8 +29,16 @@ _MANY = 40  # from here on lanes are drawn small
 _MAX_ALARMS = 12
 
 
-def timeline_page(entries: Iterable[Entry], *, title: str, contracts: Mapping[str, Contract] | None = None) -> str:
+def timeline_page(
+    entries: Iterable[Entry],
+    *,
+    title: str,
+    contracts: Mapping[str, Contract] | None = None,
+    verdict: Verdict | None = None,
+) -> str:
     """Give the page. `contracts` (by provider) add what the rules of charges say, and the meaning of state words.
+
+    `verdict`: what is wrong with the client, told before all else.
 
     Raises UsageError for an amount that is no exact decimal.
     """
@@ -38,6 +48,7 @@ def timeline_page(entries: Iterable[Entry], *, title: str, contracts: Mapping[st
     began = moment_of(found[0]) if found else 0
     parts = [
         f"<h1>{text_of(title)}</h1>{_lead(found)}{_facts(found, report, picture)}{_alarms(report)}",
+        "" if verdict is None else f"<h2>The verdict</h2>{verdict_part(verdict)}",
         f"<h2>What happened when</h2>{_keys(picture)}{_panel(picture, report)}",
         f"<h2>The bill</h2>{ledger_table(report)}",
         f"<h2>Callbacks</h2>{deliveries_table(found, began)}",
@@ -122,7 +133,7 @@ def _panel(picture: Picture, report: LedgerReport) -> str:
     rows = [_row("axis", "virtual time", axis_svg(axis))]
     if picture.rest is not None:
         rows.append(
-            _row("rest", "<b>no job</b><span>other requests</span>", lane_svg(picture.rest, axis, is_small=is_small))
+            _row("rest", "<b>no job</b><span>all the rest</span>", lane_svg(picture.rest, axis, is_small=is_small))
         )
     for lane in shown:
         key = (lane.provider, lane.job)

@@ -30,6 +30,9 @@ code, .mono { font: .87em/1.4 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu 
   margin: 0 0 .6rem; overflow-wrap: anywhere; }
 .alarm.mild { background: #fdf6ea; border-color: var(--warn); }
 .alarm b { margin-right: .35rem; }
+.alarm p:last-child { margin: 0; } .alarm table { background: none; border: 0; margin: 0 0 .5rem; }
+.alarm td { border: 0; padding: .1rem .6rem; } section.alarm { break-inside: avoid; }
+.good-word { color: var(--good); } .lead { font-weight: 600; }
 .keys { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 0 0 .7rem; padding: 0; list-style: none;
   color: var(--soft); font-size: .8rem; }
 .keys li { display: flex; align-items: center; gap: .3rem; }
@@ -87,7 +90,7 @@ td.at, td.num, th.num, th.at { text-align: right; white-space: nowrap; font-vari
 td.at { color: var(--soft); } td.kind { white-space: nowrap; color: var(--soft); }
 tr.wrong { background: #fdf5f3; } tr.wrong td.kind { color: var(--bad); }
 tr.fault td.kind { color: var(--fault); font-weight: 600; }
-td .bad-word { color: var(--bad); } td .good-word { color: var(--good); }
+td .bad-word { color: var(--bad); }
 tr { break-inside: avoid; } thead { display: table-header-group; }
 footer { margin-top: 2.5rem; color: var(--soft); font-size: .8rem; }
 @media print { html { font-size: 12.5px; } body { padding: 0; max-width: none; font-size: 12px; background: #fff; }

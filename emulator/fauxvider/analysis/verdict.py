@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from fauxvider.analysis.verdict_rule import Evidence, Rule
 from fauxvider.contract.model import Contract
 from fauxvider.errors import UsageError
 
-__all__ = ["RULES", "Finding", "Verdict", "judge", "verdict_text"]
+__all__ = ["RULES", "Finding", "Verdict", "by_rule", "headline", "judge", "verdict_text"]
 
 RULES: dict[str, Rule] = {rule.name: rule for rule in (*MONEY, *POLLING, *ANSWERS, *CALLBACKS, *FILES)}
 
@@ -88,18 +88,19 @@ def verdict_text(verdict: Verdict) -> str:
 
     Of each rule the first two cases are told in full; `findings` has them all.
     """
-    lines = [_headline(verdict)]
-    for rule in dict.fromkeys(finding.rule for finding in verdict.findings):
-        cases = [finding for finding in verdict.findings if finding.rule == rule]
-        for finding in cases[:_IN_FULL]:
+    lines = [headline(verdict)]
+    for told, further in by_rule(verdict):
+        for finding in told:
             lines += ["", *_finding_lines(finding, verdict.began)]
-        lines += _further_lines(cases[_IN_FULL:])
+        if further:
+            lines += ["", *_wrapped(f"{told[0].severity}  {told[0].rule}  ", further)]
     if verdict.dropped:
         lines += ["", f"{verdict.dropped} entries were dropped by a cap; what they told is not judged."]
     return "\n".join(lines) + "\n"
 
 
-def _headline(verdict: Verdict) -> str:
+def headline(verdict: Verdict) -> str:
+    """Say how many harms and risks there are."""
     if verdict.is_clean:
         return "The client did nothing wrong."
     count = {kind: sum(one.severity == kind for one in verdict.findings) for kind in ("harm", "risk")}
@@ -107,14 +108,21 @@ def _headline(verdict: Verdict) -> str:
     return f"The client's faults: {', '.join(told)}."
 
 
-def _further_lines(cases: list[Finding]) -> list[str]:
+def by_rule(verdict: Verdict) -> Iterator[tuple[list[Finding], str]]:
+    """Give the findings of each rule: those that are told in full, and what names the others ("" without any)."""
+    for rule in dict.fromkeys(finding.rule for finding in verdict.findings):
+        cases = [finding for finding in verdict.findings if finding.rule == rule]
+        yield cases[:_IN_FULL], _further(cases[_IN_FULL:])
+
+
+def _further(cases: list[Finding]) -> str:
     """Name the jobs of the cases that are not told in full."""
     if not cases:
-        return []
+        return ""
     jobs = [shown(case.job, 60) for case in cases if case.job]
     named = f": {', '.join(jobs[:_NAMED])}" if jobs else ""
     named += f" and {len(jobs) - _NAMED} others" if len(jobs) > _NAMED else ""
-    return ["", *_wrapped(f"{cases[0].severity}  {cases[0].rule}  ", f"{len(cases)} more of these{named}")]
+    return f"{len(cases)} more of these{named}"
 
 
 def _finding_lines(finding: Finding, began: int) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from fauxvider.capsule.model import Capsule
 from fauxvider.capsule.rerun import Answer, Rerun
 from fauxvider.service.recorder import Step
+from fauxvider.service.reports import Report
 
 __all__ = ["ReplayResult", "replay"]
 
@@ -18,13 +19,17 @@ OnStep = Callable[[int, Step, "Answer | None"], None]
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """The replayed journal, as entries and as JSON Lines; `first_difference` is "" when it is the recorded one."""
+    """The replayed journal, as entries, as JSON Lines and as what it tells.
+
+    `first_difference` is "" when it is the recorded one.
+    """
 
     entries: list[dict[str, Any]]
     journal: bytes
     sha256: str
     matches: bool
     first_difference: str
+    report: Report
 
 
 def replay(
@@ -57,4 +62,5 @@ def replay(
             sha256=run.journal_sha256(),
             matches=not difference,
             first_difference=difference,
+            report=run.report(),
         )

@@ -25,6 +25,7 @@ from fauxvider.service.emulator import Emulator
 from fauxvider.service.handle import handle
 from fauxvider.service.options import read_options
 from fauxvider.service.recorder import Step
+from fauxvider.service.reports import Report
 from fauxvider.service.saving import journal_lines, journal_trail, local_path
 from fauxvider.service.wire import Reply, Request
 from fauxvider.service.world import World, WorldOptions
@@ -164,6 +165,10 @@ class Rerun:
         made = self._emulator.make_world(str(world["name"]), options, clock=self._clock or clock, tape=self._player)
         made.prints = prints
         return made
+
+    def report(self) -> Report:
+        """Give what the journal so far tells: the verdict, the bill, the timeline."""
+        return Report(self._emulator, self._world.name)
 
     def _wrong(self, problem: str, *path: str) -> CapsuleError:
         return CapsuleError(problem, place=Place(self._source, pointer="".join(f"/{part}" for part in path)))

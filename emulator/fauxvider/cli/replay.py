@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fauxvider.analysis.story import story_lines
+from fauxvider.analysis.verdict import verdict_text
 from fauxvider.capsule import read_capsule, reproduce_text
 from fauxvider.capsule import replay as replayed
 from fauxvider.errors import UsageError
@@ -29,11 +30,25 @@ _contracts: Callable[[Any], Any] = click.option(
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--journal", type=click.Path(path_type=Path), metavar="OUT", help="Write the journal, as JSON Lines.")
+@click.option("--verdict", is_flag=True, help="Say what the client did wrong, too.")
+@click.option(
+    "--timeline",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Write the timeline, with the verdict, as an HTML page.",
+)
 @click.option("--any-contract", is_flag=True, help="Play it with contracts that have changed since.")
 @_contracts
 @click.pass_context
 def replay(
-    context: click.Context, file: Path, *, journal: Path | None, any_contract: bool, contracts: tuple[Path, ...]
+    context: click.Context,
+    file: Path,
+    *,
+    journal: Path | None,
+    verdict: bool,
+    timeline: Path | None,
+    any_contract: bool,
+    contracts: tuple[Path, ...],
 ) -> None:
     """Repeat the run of a capsule, in process and without a socket, and tell what happened.
 
@@ -44,8 +59,12 @@ def replay(
     result = replayed(capsule, contracts=contracts, any_contract=any_contract)
     if journal is not None:
         _write(journal, result.journal)
+    if timeline is not None:
+        _write(timeline, result.report.page().encode())
     for line in story_lines(result.entries):
         click.echo(line)
+    if verdict:
+        click.echo(f"\n{verdict_text(result.report.verdict())}")
     if result.matches:
         click.echo(f"identical: {len(result.entries)} journal entries, sha256 {result.sha256}")
         return

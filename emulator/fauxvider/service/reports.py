@@ -73,9 +73,11 @@ class Report:
         """Tell what happened, a line an event."""
         return story_lines(self.entries)
 
-    def page(self) -> str:
-        """Give the timeline as one HTML page that needs no network."""
-        return timeline_page(self.entries, title=f"world {self._world.name}", contracts=self.contracts)
+    def page(self, *, ignore: frozenset[str] = frozenset()) -> str:
+        """Give the timeline and the verdict as one HTML page that needs no network."""
+        verdict = self.verdict(ignore=ignore)
+        title = f"world {self._world.name}"
+        return timeline_page(self.entries, title=title, contracts=self.contracts, verdict=verdict)
 
 
 def _told(journal: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from fauxvider.analysis.timeline_axis import Axis, axis_of
 from fauxvider.analysis.timeline_lanes import picture_of
 from fauxvider.analysis.timeline_page import MAX_LANES, timeline_page
 from fauxvider.analysis.timeline_tables import MAX_EVENTS
+from fauxvider.analysis.verdict import Finding, Verdict, judge
 from fauxvider.contract.parse import open_contract
 from fauxvider.ports import SendOutcome
 from support.acme import ACME
@@ -90,6 +91,31 @@ def test_a_refused_look_is_in_the_lane_of_the_job_that_its_path_names() -> None:
     picture = picture_of(ordered([*submit(0, 1, "J1"), refused]), {})
     assert picture.rest is None
     assert [(mark.at - START, mark.tone) for mark in picture.lanes[0].marks if mark.shape == "poll"] == [(2_000, "bad")]
+
+
+def test_a_fault_of_a_delivery_is_in_the_lane_of_its_job() -> None:
+    held = entry(5, "fault", provider="acme", rule=1, name="hold", target="D1")
+    sent = entry(9, "attempt", provider="acme", job="J1", delivery="D1", number=1, outcome="http", status=200)
+    picture = picture_of(ordered([*submit(0, 1, "J1"), held, sent]), {})
+    assert picture.rest is None
+    assert [mark.at - START for mark in picture.lanes[0].marks if mark.shape == "fault"] == [5]
+
+
+def test_the_verdict_comes_before_the_picture() -> None:
+    verdict = judge(lost_answer(), CONTRACTS, now=START + 60_000)
+    found = page(lost_answer(), contracts=CONTRACTS, verdict=verdict)
+    assert found.text.index("The client's faults: ") < found.text.index("What happened when")
+    for finding in verdict.findings:
+        for words in (finding.rule, finding.harm, finding.fix, finding.job, *(what for _, what in finding.evidence)):
+            assert words in found.text
+    clean = page([], verdict=judge([], {}, now=START))
+    assert "The client did nothing wrong." in clean.text
+    assert "The verdict" not in page(lost_answer()).text
+
+
+def test_of_a_rule_that_many_jobs_broke_the_page_names_the_others() -> None:
+    found = tuple(Finding("polled-finished-job", f"J{number}", ((START, "polled"),), "h", "f") for number in range(9))
+    assert "7 more of these: J2, J3, J4, J5, J6 and 2 others" in page([], verdict=Verdict(found, START)).text
 
 
 def test_copies_of_a_callback_are_counted() -> None:
@@ -251,6 +277,11 @@ def test_whatever_a_request_names_stays_text(hostile: str) -> None:
     plain = page(everything(lambda text: f"{text}-safe"))
     attacked = Page(timeline_page(everything(lambda text: text + hostile), title=hostile))
     assert attacked.shape == plain.shape
+    judged = [
+        page([], verdict=Verdict((Finding("hammered", text, ((START, text),), text, text, "risk"),)))
+        for text in ("plain", hostile)
+    ]
+    assert judged[0].shape == judged[1].shape
     assert {(tag, name) for tag, name, _ in attacked.attributes} == {(tag, name) for tag, name, _ in plain.attributes}
     classes = {value for _, name, value in plain.attributes if name == "class"}
     assert {value for _, name, value in attacked.attributes if name == "class"} <= classes
