@@ -51,6 +51,7 @@ class Hops:
         self._server: asyncio.Server | None = None
         self._lines: dict[str, asyncio.Task[_Line]] = {}
         self._callers: set[asyncio.StreamWriter] = set()
+        self._working: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen. Raises PortTakenError, or UsageError for an address that is none of this machine."""
@@ -102,29 +103,20 @@ class Hops:
             writer.close()
 
     async def _answer(self, node: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        working: dict[int, asyncio.Task[None]] = {}
-
         async def work(number: int, head: Head, body: bytes) -> None:
             try:
                 answer, data = await self._serve(node, head, body)
             except Exception:  # noqa: BLE001 - a fault of ours must not leave the other node waiting
                 _log.exception("a request of the node %s failed", node)
                 answer, data = {"failed": True}, b""
-            working.pop(number, None)
             _write(writer, {**answer, "number": number}, data)
 
-        try:
-            while True:
-                head, body = await _read(reader)
-                number = int(head["number"])
-                if head.get("cancel"):
-                    if number in working:
-                        working[number].cancel()
-                    continue
-                working[number] = asyncio.create_task(work(number, head, body))
-        finally:
-            for task in list(working.values()):
-                task.cancel()
+        while True:
+            head, body = await _read(reader)
+            # What has begun goes on when the asker is gone: cut in the middle, a move of time would lose callbacks.
+            task = asyncio.create_task(work(int(head["number"]), head, body))
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
 
 
 class _Line:
@@ -145,7 +137,7 @@ class _Line:
         return cls(reader, writer)
 
     async def ask(self, head: Head, body: bytes) -> Frame:
-        """Ask; when the asker is cancelled, the other node stops working on it. Raises OSError."""
+        """Ask; the other node goes on with it when the asker is cancelled. Raises OSError."""
         if self.is_closed:
             raise ConnectionResetError("the connection was closed")
         self._count += 1
@@ -155,10 +147,6 @@ class _Line:
         _write(self._writer, {**head, "number": number}, body)
         try:
             return await future
-        except asyncio.CancelledError:
-            if not self.is_closed:
-                _write(self._writer, {"number": number, "cancel": True}, b"")
-            raise
         finally:
             self._asked.pop(number, None)
 
@@ -187,7 +175,9 @@ class _Line:
 
 
 def _write(writer: asyncio.StreamWriter, head: Head, body: bytes) -> None:
-    with contextlib.suppress(RuntimeError):  # closed meanwhile: the reading side notices
+    if writer.is_closing():
+        return  # the reading side notices
+    with contextlib.suppress(RuntimeError):  # closed meanwhile
         text = orjson.dumps(head)
         writer.write(b"".join((_LENGTHS.pack(len(text), len(body)), text, body)))
 
