@@ -55,10 +55,9 @@ class Served:
 
     def workers(self) -> list[int]:
         """Give the processes that listen, but for the parent."""
-        found = subprocess.run(
-            ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-        return [int(line.split()[0]) for line in found if "spawn_main" in line]
+        own = self.process.pid
+        children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @contextmanager
