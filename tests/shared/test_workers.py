@@ -118,6 +118,16 @@ def test_all_workers_serve_all_worlds(valkey: Valkey) -> None:
         assert "w0" not in server.control("GET", "/worlds")["worlds"]
 
 
+def test_documents_of_a_world_come_from_any_worker(valkey: Valkey) -> None:
+    with served(valkey) as server:
+        server.control("POST", "/worlds", {"name": "mine", "readings": {"runpod": {}}})
+        lines = [server.connection() for _ in range(8)]
+        for path in ("/openapi/runpod.json", "/w/mine/openapi/runpod.json"):
+            pages = [call(line, path) for line in lines]
+            assert pages[0]["openapi"] == "3.1.0"
+            assert all(page == pages[0] for page in pages)
+
+
 def test_a_world_goes_to_the_worker_that_is_asked_for_it(valkey: Valkey) -> None:
     def owner(name: str) -> str:
         return str(valkey.client.hget(f"fauxvider:world:{name}", "owner").decode())

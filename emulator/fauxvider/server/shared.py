@@ -43,6 +43,7 @@ class Node:
         self.sharing = Sharing(emulator, file, lets_go=lets_go)
         self.hops = Hops(file.node, file.secret, self._serve, host=host, port=port)
         self.serve_control: ControlServe | None = None
+        self.serve_page: Pages | None = None
         self._patience_ms = round(file.lease_s * 1000) + 2000
 
     async def start(self, defaults: WorldOptions) -> None:
@@ -97,6 +98,8 @@ class Node:
         """Answer another node."""
         if head["kind"] == "control":
             return await self._serve_control(head, body)
+        if head["kind"] == "page":
+            return await self._serve_page(head)
         place = Place(*head["place"])
         world = await self._own(place.world, head)
         if world is None:
@@ -122,6 +125,24 @@ class Node:
         async with self.counted(head["world"]):
             return await self.serve_control(head, body)
 
+    async def _serve_page(self, head: Head) -> Frame:
+        world = await self._own(head["world"], head)
+        if self.serve_page is None or world is None:
+            return _MOVED, b""
+        page = await self.serve_page(head["world"], head["path"])
+        return {"found": page is not None}, page or b""
+
+    async def page(self, name: str, path: str) -> bytes | None:
+        """Give a document of a world, wherever that is; None when there is none."""
+        async for where in self.looking(lambda: self.sharing.find(name)):
+            if not isinstance(where, Elsewhere):
+                return None if self.serve_page is None else await self.serve_page(name, path)
+            with contextlib.suppress(NodeGoneError):
+                answer = await self.ask(name, where, {"kind": "page", "world": name, "path": path}, b"")
+                if answer is not None:
+                    return answer[1] if answer[0].get("found") else None
+        return None
+
     async def _own(self, name: str, head: Head) -> World | None:
         """Give a world that is here. One that has been let go is not claimed again for who has not heard of that."""
         if not head["certain"] and self.emulator.find_world(name) is None:
@@ -134,8 +155,9 @@ class SharedApp(ProviderApp):
     """The providers' HTTP face of a node: worlds that are elsewhere are asked there."""
 
     def __init__(self, emulator: Emulator, pages: Pages | None, node: Node) -> None:
-        super().__init__(emulator, pages)
+        super().__init__(emulator, node.page)
         self._node = node
+        node.serve_page = pages
 
     async def answer(self, place: Place, scope: Message, receive: Receive) -> Reply | None:
         try:
