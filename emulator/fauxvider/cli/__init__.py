@@ -30,6 +30,8 @@ _COMMANDS = {
     "explain": ("fauxvider.cli.check", "Show a provider's rules with their evidence."),
     "openapi": ("fauxvider.cli.openapi", "Write a contract as an OpenAPI 3.1 document."),
     "diff": ("fauxvider.cli.diff", "Tell two contracts apart; exit 1 when clients break."),
+    "new": ("fauxvider.cli.new", "Write a contract to begin with, from nothing or from OpenAPI."),
+    "schema": ("fauxvider.cli.new", "Print the JSON Schema of contracts, scenarios or cases."),
     "fixtures": ("fauxvider.cli.fixtures", "Write a provider's documented cases as JSON files."),
 }
 
