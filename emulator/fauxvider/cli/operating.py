@@ -21,12 +21,13 @@ from fauxvider.service.watching import Watch
 if TYPE_CHECKING:
     from fauxvider.server.metrics import Metrics
 
-__all__ = ["OPERATING_OPTIONS", "OperatingOptions", "raise_file_limit"]
+__all__ = ["OPERATING_OPTIONS", "OperatingOptions", "connections_allowed"]
 
 TOKEN_VARIABLE = "FAUXVIDER_CONTROL_TOKEN"  # noqa: S105 - a name
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{24,}")
 _NAME = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-f:.]+\](:[0-9]{1,5})?")
-_FILES = 8192  # connections come in bursts before those that make room are gone
+_FILES = 8192
+_CONNECTIONS = 512, 2048
 
 OPERATING_OPTIONS = (
     click.option(
@@ -146,13 +147,19 @@ class OperatingOptions:
         return nullcontext() if self.log == "off" else logging_to(self.log, self.log_level)
 
 
-def raise_file_limit() -> None:
-    """Let this process have as many open files as it is allowed to, within reason; nothing where there is no limit."""
+def connections_allowed() -> int:
+    """Let this process have more open files, if it may; give how many connections are bearable then.
+
+    Connections come in bursts, before those that make room for them are gone: each may take four files.
+    """
     try:
         import resource
     except ImportError:
-        return
+        return _CONNECTIONS[0]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    least, most = _CONNECTIONS
+    return most if soft == resource.RLIM_INFINITY else max(least, min(most, soft // 4))

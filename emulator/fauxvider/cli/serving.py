@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from fauxvider.cli.nodes import SharingOptions, faces, open_node
-from fauxvider.cli.operating import OperatingOptions, raise_file_limit
+from fauxvider.cli.operating import OperatingOptions, connections_allowed
 from fauxvider.cli.rendering import RenderOptions, open_renderer
 from fauxvider.cli.running import Run
 from fauxvider.cli.tls import TlsOptions, open_tls, tls_places
@@ -26,6 +26,7 @@ from fauxvider.server.egress import EgressPolicy
 from fauxvider.server.health import Health, Probed
 from fauxvider.server.runner import RunSettings, Site, Urls, bind_both
 from fauxvider.server.watched import WatchedControl
+from fauxvider.server.wire import WireSettings
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.options import read_options
 from fauxvider.service.world import WorldOptions
@@ -92,7 +93,8 @@ def serve_one(
     guard = control_app(emulator, token=token, hosts=frozenset(), around=around, routes=routes)
     watch = emulator.settings.watch
     control = Probed(guard if watch is None else WatchedControl(guard, watch), health)
-    settings = RunSettings(parser=options.parser, grace_s=options.operating.grace)
+    wire = WireSettings(max_connections=connections_allowed())
+    settings = RunSettings(parser=options.parser, grace_s=options.operating.grace, wire=wire)
     if sockets:
         site = Site(list(zip((app, control), sockets, strict=True)), settings)
     else:
@@ -120,7 +122,6 @@ def serve_one(
         ready=ready,
         tell=(lambda _: None) if options.as_json else click.echo,
     )
-    raise_file_limit()
     with asyncio.Runner(loop_factory=site.loop_factory) as runner, options.operating.logging():
         runner.run(run.serve())
 
