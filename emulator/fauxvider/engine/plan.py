@@ -6,7 +6,7 @@ in the same world give the same lives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -14,7 +14,7 @@ from fauxvider.contract.model import Contract, Deadline, Model, Scope, Span
 from fauxvider.engine.facts import Plan, Shape
 from fauxvider.engine.minting import Mint
 
-__all__ = ["Quote", "Range", "at_pointer", "bounds_of", "draw_plan", "ranges_of", "whole"]
+__all__ = ["Deadlines", "Quote", "Range", "at_pointer", "bounds_of", "draw_plan", "ranges_of", "whole"]
 
 # The least that a phase lasts, in ms, and among how many spans from there on one is drawn: 0 draws none.
 Range: TypeAlias = tuple[int, int]
@@ -39,26 +39,42 @@ def ranges_of(contract: Contract, model: Model, scope: Scope, shape: Shape) -> t
     return tuple([_range(timing.get(phase.state.word, phase.lasts), scope, shape) for phase in contract.phases])
 
 
+class Deadlines:
+    """The limits that a contract sets to a run."""
+
+    __slots__ = ("_asked_in", "_deadlines", "_unasked")
+
+    def __init__(self, deadlines: Sequence[Deadline]) -> None:
+        self._deadlines = deadlines
+        self._unasked = tuple([deadline.default for deadline in deadlines])
+        is_in_body = not any(deadline.header for deadline in deadlines)
+        # The members of a body that may hold a limit; None where one may stand elsewhere.
+        self._asked_in = frozenset(d.pointer[0] for d in deadlines if d.pointer) if is_in_body else None
+
+    def asked(self, body: Any, scope: Scope) -> tuple[int | None, ...]:
+        """Give each limit that holds for a request, in ms; None is none."""
+        if self._asked_in is not None and isinstance(body, dict) and self._asked_in.isdisjoint(body):
+            return self._unasked
+        return tuple([_deadline(deadline, body, scope) for deadline in self._deadlines])
+
+
 def draw_plan(
-    contract: Contract,
     model: Model,
     *,
     mint: Mint,
     parts: tuple[str | int, ...],
     scope: Scope,
     ranges: Iterable[Range],
-    body: Any,
+    deadlines: tuple[int | None, ...] = (),
     failure: str = "",
     detail: str = "",
-    same: Callable[[Any], Any] = lambda value: value,
 ) -> Plan:
-    """Draw one run. `parts` names the run (job and retry number); `same` may share equal values."""
+    """Draw one run. `parts` names the run (job and retry number)."""
     draws = mint.stream("plan", *parts)
     phases = tuple([least + next(draws) % size if size else least for least, size in ranges])
     seed = whole(model.picture.seed(scope)) if model.picture.seed else None
     if seed is None or seed < 0:
         seed = next(draws) % _MAX_SEED
-    deadlines = same(tuple([_deadline(deadline, body, scope) for deadline in contract.deadlines]))
     return Plan(phases, seed, deadlines, failure, detail)
 
 

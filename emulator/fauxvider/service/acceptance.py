@@ -57,16 +57,14 @@ async def prepare(provider: Provider, call: Call) -> Prepared | Rejection:
         return quote
     shape, ranges, price = quote
     plan = draw_plan(
-        provider.contract,
         model,
         mint=provider.mint,
         parts=(number, 0),
         scope=scope,
         ranges=ranges,
-        body=call.body,
+        deadlines=provider.compiled.deadlines.asked(call.body, scope),
         failure=call.failure,
         detail=call.detail,
-        same=provider.same,
     )
     if price is None:
         price = provider.same(_price(provider, model, shape, scope, run_ms=_run_ms(provider, plan)))
@@ -263,13 +261,12 @@ def draw_again(provider: Provider, record: Record, *, runs: int) -> Plan:
     model = provider.contract.models[job.model]
     scope = provider.job_scope(record, moment=job.accepted, site=job.site)
     plan = draw_plan(
-        provider.contract,
         model,
         mint=provider.mint,
         parts=(job.number, runs),
         scope=scope,
         ranges=ranges_of(provider.contract, model, scope, job.shape),
-        body=scope["body"],
+        deadlines=provider.compiled.deadlines.asked(scope["body"], scope),
         failure=job.plan.failure if job.plan.detail else "",  # what failed for its input fails again
         detail=job.plan.detail,
     )

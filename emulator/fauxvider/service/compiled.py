@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fauxvider.contract.model import Contract, Model, Operation, Url
-from fauxvider.engine.plan import Quote
+from fauxvider.engine.plan import Deadlines, Quote
 from fauxvider.engine.routing import Router
 from fauxvider.engine.urls import FileRoutes
 from fauxvider.service.checks import checks_of
@@ -50,6 +50,7 @@ class Compiled:
         uploads = (contract.assets.max_size or 0) + _FORM if contract.assets else 0
         self.max_body = max(uploads, *(operation.max_body for operation in contract.operations.values()))
         self.shows_cost = {name for name, operation in contract.operations.items() if self._shows_cost(operation)}
+        self.deadlines = Deadlines(contract.deadlines)
         self.quotes: dict[tuple[object, ...], Quote] = {}
         self.lasting = {name for name, operation in contract.operations.items() if self._lasts(operation)}
 

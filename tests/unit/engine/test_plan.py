@@ -14,7 +14,7 @@ from fauxvider.contract.model import Contract, Deadline, Model, Phase, Span
 from fauxvider.contract.templates import compile_template
 from fauxvider.engine.facts import Plan, Shape
 from fauxvider.engine.minting import Mint
-from fauxvider.engine.plan import at_pointer, draw_plan, ranges_of, whole
+from fauxvider.engine.plan import Deadlines, at_pointer, draw_plan, ranges_of, whole
 from support.acme import changed_acme
 
 ACME = changed_acme("Acme pictures", "Acme pictures").resolve({})
@@ -42,7 +42,8 @@ def draw(
     model = model or replace(DEV, timing={})
     scope = {"param": param or {}}
     ranges = ranges_of(contract, model, scope, shape)
-    return draw_plan(contract, model, mint=Mint(seed), parts=parts, scope=scope, ranges=ranges, body=body, **more)
+    deadlines = Deadlines(contract.deadlines).asked(body, scope)
+    return draw_plan(model, mint=Mint(seed), parts=parts, scope=scope, ranges=ranges, deadlines=deadlines, **more)
 
 
 def test_the_same_draw_gives_the_same_plan() -> None:

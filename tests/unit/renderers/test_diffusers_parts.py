@@ -305,8 +305,6 @@ def test_a_law_means_the_same_in_a_contract() -> None:
     for side, steps in ((512, 4), (1024, 28), (1536, 50)):
         shape, scope = Shape(side, side, 1, "png"), {"param": {"num_inference_steps": steps}}
         ranges = ranges_of(contract, contract.models["dev"], scope, shape)
-        plan = draw_plan(
-            contract, contract.models["dev"], mint=Mint(1), parts=(1,), scope=scope, ranges=ranges, body={}
-        )
+        plan = draw_plan(contract.models["dev"], mint=Mint(1), parts=(1,), scope=scope, ranges=ranges)
         assert plan.phases[1] == int(law.at(Sample(side, side, steps, None, 0.0)))
     assert span.strength is None
