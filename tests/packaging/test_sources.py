@@ -18,9 +18,17 @@ MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*
 NAMES = (*provider_names(), "1min", "run pod", "run flow", "aiRecord")
 
 
+# A short name is a part of other words: `fal` of `false` and `default`.
+_NAMED = re.compile(
+    "|".join(re.escape(name) if len(name) > 4 else rf"(?<![a-z]){name}(?![a-z])" for name in NAMES), re.IGNORECASE
+)
+
+_CITED = re.compile(r"\b[\w.-]+(/[\w.-]+)?#\d+")  # an issue that a rule rests on is a source, whoever's it is
+
+
 def _named(source: str) -> list[str]:
     """Give the lines of a module, docstrings too, that name a provider."""
-    return [line for line in source.splitlines() if any(name.lower() in line.lower() for name in NAMES)]
+    return [line for line in source.splitlines() if _NAMED.search(_CITED.sub("", line))]
 
 
 def _modules(*folders: str) -> list[Any]:
@@ -41,8 +49,12 @@ def test_the_rule_would_notice() -> None:
         'host = "api.1min.ai"',
         "# as runpod does",
         '"""Of onemin."""',
+        'header = "X-Fal-Request"',
+        "def fal_address():",
     ):
         assert _named(line) == [line]
+    assert _named("default = False  # falls back") == []
+    assert _named("runpod-python#250, runpod/runpodctl#1") == []
 
 
 @pytest.mark.parametrize(("folder", "package"), FOLDERS.items())

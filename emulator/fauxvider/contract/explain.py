@@ -195,7 +195,7 @@ def _yaml_text(node: Any, room: int = WIDTH - 2) -> str:
     if len(line) <= room:
         return line
     if not isinstance(node, Mapping | list):
-        return "\n".join(textwrap.wrap(line, room, break_on_hyphens=False))
+        return "\n".join(textwrap.wrap(line, room, break_on_hyphens=False, break_long_words=False))
     heads = [f"{_scalar(key)}:" for key in node] if isinstance(node, Mapping) else ["-"] * len(node)
     values = node.values() if isinstance(node, Mapping) else node
     return "\n".join(_entry(head, value, room) for head, value in zip(heads, values, strict=True))

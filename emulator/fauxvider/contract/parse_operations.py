@@ -202,7 +202,7 @@ class _Reader:
             known: list[str] = [*_STATES, further, *self.known.failures]
             for node in self.node.at("answers").entries():
                 if node.name not in known:
-                    raise node.wrong(f"no outcome is called {node.name!r}", allowed=known, of_key=True)
+                    raise node.wrong(f"the key {node.name!r} does not belong here", allowed=known, of_key=True)
         subject = self.kind.partition("_")[0]
         subject = subject if subject in ("asset", "secret") else ""
         for (about, outcome), cause in _OUTCOMES.items():

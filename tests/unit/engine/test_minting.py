@@ -51,7 +51,7 @@ def test_tokens(tokens: tuple[Token, ...], pattern: str) -> None:
 
 
 def test_the_tokens_of_the_language() -> None:
-    assert set(TOKENS) == {"uuid4", "uuid7", "alnum", "upper", "hex", "digits", "pick"}
+    assert set(TOKENS) == {"uuid4", "uuid7", "alnum", "upper", "hex", "digits", "base64", "pick"}
 
 
 @pytest.mark.parametrize(

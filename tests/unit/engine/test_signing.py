@@ -69,6 +69,6 @@ def test_it_is_hmac_sha256(payload: bytes, secret: str) -> None:
 
 
 def test_the_kinds_of_the_language() -> None:
-    assert set(ALGORITHMS) == {"hmac_sha256"}
-    assert set(KEYS) == {"raw", "base64_after_prefix"}
+    assert set(ALGORITHMS) == {"hmac_sha256", "ed25519"}
+    assert set(KEYS) == {"raw", "base64_after_prefix", "hex"}
     assert set(ENCODINGS) == {"hex", "base64"}
