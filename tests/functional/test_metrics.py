@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sqlite3
 import subprocess
@@ -203,3 +204,17 @@ def test_several_processes_count_together(tmp_path: Path) -> None:
     samples = {one.name: one.value for family in text_string_to_metric_families(text) for one in family.samples}
     assert samples["fauxvider_strays_total"] == 10
     assert samples["fauxvider_worlds"] == 2
+
+
+def test_the_page_lists_every_metric() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    rows = page.partition("<!-- table: metrics -->\n")[2].partition("\n\n")[0].splitlines()[2:]
+    listed = {row.split("|")[1].strip(" `"): set(re.findall(r"`(\w+)`", row.split("|")[2])) for row in rows}
+    with InProcess() as host:
+        found = {}
+        for collector in _metrics(host).registry._collector_to_names:
+            for family in collector.describe() if hasattr(collector, "describe") else ():
+                name = f"{family.name}_total" if family.type == "counter" else family.name
+                found[name] = set(collector._labelnames)
+    found = {name: labels for name, labels in found.items() if name.startswith("fauxvider_")}
+    assert listed == found
