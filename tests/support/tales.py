@@ -44,7 +44,7 @@ class Tale:
 
     def submit(
         self, at: float = 0, job: str = "J1", *, intent: str = "", fingerprint: str = "f1", address: str = "",
-        operation: str = "run", price: str = "0.02", leaks: str = "", answered: bool = True, **facts: Any,
+        operation: str = "run", model: str = "dev", price: str = "0.02", leaks: str = "", answered: bool = True, **facts: Any,
     ) -> Tale:  # fmt: skip
         """A job is accepted and the POST answered 201, unless facts (fault, status, ended) say otherwise."""
         facts = {"status": 201, "state": "queued", "word": "IN_QUEUE", **facts}
@@ -56,7 +56,7 @@ class Tale:
         else:
             self._number += 1
         return self.add(
-            at, "accepted", provider=self.provider, job=job, operation=operation, model="dev", price=price,
+            at, "accepted", provider=self.provider, job=job, operation=operation, model=model, price=price,
             intent=intent, fingerprint=fingerprint, address=address, key="k1", number=self._number, leaks=leaks,
         )  # fmt: skip
 

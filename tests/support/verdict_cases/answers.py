@@ -47,11 +47,21 @@ KEPT: Cases = {
         ),
         ("the server's own trouble", Tale().repeated("unavailable", 503, [0, 1, 2, 3]), 9),
         ("bodies that cannot be told apart", Tale().repeated("param_range", 422, [0, 1, 2], fingerprint=""), 9),
+        ("throttled, and no cause", Tale().repeated("", 429, [0, 1, 2]), 9),
+        ("an upload that is not there yet", Tale().repeated("asset_pending", 409, [0, 1, 2]), 9),
+        ("nobody knew", Tale().repeated("param_range", 422, [0, 1, 2], fault="lose reset"), 9),
+        ("a job that is not known yet", submitted().all_denied([1, 2, 3], cause=""), 9),
+        ("a dead link is another matter", done().dead_file(6).dead_file(7).dead_file(8), 9),
     ],
     "forbidden-request": [
         ("refused by a scenario", Tale().refused(0, "param_range", 422, fault="refuse param_range"), 1),
         ("no money", Tale().refused(0, "funds", 402), 1),
         ("it failed by itself", submitted().end(4, "failed", failure="handler_error").poll(5, "failed"), 9),
+        (
+            "a scenario let it fail",
+            submitted().fault(0, "fail").end(1, "failed", failure="no_input").poll(2, "failed"),
+            3,
+        ),
     ],
     "took-failure-for-success": [
         ("it says that it failed", submitted().end(4, "failed").poll(5, "failed").note(6, "failed"), 10),
@@ -68,5 +78,9 @@ KEPT: Cases = {
             .note(10, "processed"),
             12,
         ),
+        ("it believes the failure", submitted().end(4, "failed").poll(5, "failed").note(6, "believes", "FAILED"), 10),
+        ("it says something else", submitted().end(4, "failed").poll(5, "failed").note(6, "failed", "COMPLETED"), 10),
+        ("before the end", submitted().note(2, "processed").end(4, "failed"), 10),
+        ("a download before the end", submitted().file(2, status=404, cause="url_unknown").end(4, "failed"), 10),
     ],
 }

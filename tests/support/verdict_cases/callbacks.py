@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from support.tales import DAY, HOUR, Cases, Tale, called, called_back, done, ended
 
 __all__ = ["BROKEN", "KEPT"]
 
 
-def _late_failure(outcome: int = 200, *, at: float = 20, **facts: str) -> Tale:
+def _late_failure(outcome: int = 200, *, at: float = 20, event: str = "run.failed", **facts: Any) -> Tale:
     """A job that failed, was run again and succeeded, which the client saw; the failure's callback comes late."""
     tale = called_back().end(4, "failed").poll(5, "failed").ask(6, "retry", state="queued", word="IN_QUEUE").end(8)
-    return tale.poll(10, "succeeded").file(10).attempt(at, outcome, event="run.failed", **facts)
+    return tale.poll(10, "succeeded").file(10).attempt(at, outcome, event=event, **facts)
 
 
 BROKEN: Cases = {
@@ -19,6 +21,9 @@ BROKEN: Cases = {
         ("the provider lost it and thinks that it came", called().attempt(4, "lost", fault="lose"), 2 * HOUR),
         ("and says that it has given up", called().ladder(503).note(9, "gave_up"), 2 * HOUR),
         ("none is made of such an end", called_back().end(4, "cancelled"), 2 * HOUR),
+        ("what it says of the time before is no news", called_back().note(2, "failed").end(4).ladder(503), 2 * HOUR),
+        ("an hour ago", called(), 4 + HOUR),
+        ("it asked something else", called().ladder(503).request(HOUR, "models", "/v2/models"), 4 * HOUR),
     ],
     "slow-acknowledgement": [
         ("and accepted the second time", called().attempt(4, "timeout").attempt(15, number=2), 20),
@@ -31,6 +36,7 @@ BROKEN: Cases = {
         ("signed for older bytes", called().attempt(4, signature="stale"), 9),
         ("the signature is missing", called().attempt(4, signature="none", fault="sign missing"), 9),
         ("the bytes were changed", called().attempt(4, signature="wrong", fault="tamper body"), 9),
+        ("written anew on the way", called().attempt(4, fault="reserialise"), 9),
     ],
     "refused-good-signature": [
         ("400", called().attempt(4, 400), 9),
@@ -71,6 +77,14 @@ KEPT: Cases = {
             called().attempt(4, "network", fault="reset_after").note(5, "processed"),
             4 * HOUR,
         ),
+        ("no callback was asked for", ended(), 2 * HOUR),
+        ("it looked in that moment", called().poll(4).ladder(503), 4 * HOUR),
+        ("it read the list in that moment", called().request(4, "list", "/v2/runs").ladder(503), 4 * HOUR),
+        (
+            "it swept the queue itself",
+            called_back().request(4, "purge", "/v2/acme-dev/purge-queue", method="POST").end(4, "cancelled"),
+            4 * HOUR,
+        ),
     ],
     "slow-acknowledgement": [
         ("nobody was there", called().attempt(4, "network").attempt(5, number=2), 9),
@@ -94,6 +108,7 @@ KEPT: Cases = {
         ("a proxy answered", called().attempt(4, 401, fault="answer"), 9),
         ("its own trouble", called().attempt(4, 503), 9),
         ("an unsigned one", called().attempt(4, 401, signature="none"), 9),
+        ("written anew on the way", called().attempt(4, 401, fault="reserialise"), 9),
     ],
     "refused-old-secret": [
         ("accepted", called().attempt(4, signature="old"), 9),
@@ -113,10 +128,16 @@ KEPT: Cases = {
         ("and is passed over", _late_failure().note(21, "believes", "COMPLETED"), 30),
         ("tampered with on the way", _late_failure(fault="tamper body").note(21, "believes", "FAILED"), 30),
         ("refused", _late_failure(400).note(21, "believes", "FAILED"), 30),
+        ("about the last end", _late_failure(event="run.completed").note(21, "believes", "FAILED"), 30),
+        ("it believed so before", _late_failure().note(11, "believes", "FAILED"), 30),
+        ("it says something else", _late_failure().note(21, "processed", "FAILED"), 30),
+        ("a word that nobody knows", _late_failure().note(21, "believes", "BROKEN"), 30),
+        ("it reads the record", _late_failure().poll(21, "succeeded"), 30),
     ],
     "redelivery-storm": [
         ("three", called().asks("redeliver", [10, 20, 30]), 50),
         ("one a day", called().asks("redeliver", [DAY, 2 * DAY, 3 * DAY, 4 * DAY]), 5 * DAY),
         ("refused ones", called_back().asks("redeliver", [1, 2, 3, 4], status=409), 5),
+        ("four in an hour", called().asks("redeliver", [10, 20, 30, 10 + HOUR]), 2 * HOUR),
     ],
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.tales import DAY, HOUR, MINUTE, Cases, Tale, called_back, done, ended, submitted, told
+from support.tales import DAY, HOUR, MINUTE, Cases, Tale, called, called_back, done, ended, submitted, told
 
 __all__ = ["BROKEN", "KEPT"]
 
@@ -32,6 +32,8 @@ BROKEN: Cases = {
     "used-expired-url": [
         ("eight days later", told().dead_file(8 * DAY), 8 * DAY + 9),
         ("dead before its time, and tried again", told().dead_file(9).dead_file(19), 20),
+        ("it looked afterwards", told().dead_file(8 * DAY).poll(8 * DAY + 5, "succeeded"), 8 * DAY + 9),
+        ("it asked something else before", told().ask(8 * DAY - 5, "deliveries").dead_file(8 * DAY), 8 * DAY + 9),
     ],
     "never-downloaded": [
         ("eight days later", told(), 8 * DAY),
@@ -42,15 +44,25 @@ BROKEN: Cases = {
         ("a 502", told().file(5, status=502), HOUR),
         ("the connection was cut", submitted().fault(0, "reset").end(4).poll(5, "succeeded").file(5), HOUR),
         ("three times in three seconds", told().all_missing([5, 6, 7]), HOUR),
+        ("the answer was lost", told().file(5, fault="lose reset"), HOUR),
+        ("a 500, ten minutes ago", told().file(5, status=500), 605),
     ],
     "saved-nothing": [
         ("a link in place of a picture", told().note(6, "saved"), 10),
         ("an empty link", submitted().fault(0, "empty_url").end(4).poll(5, "succeeded").note(6, "saved"), 10),
         ("an error page", told().file(5, status=404, cause="url_unknown").note(6, "saved"), 10),
+        ("a HEAD is no download", told().file(5, method="HEAD").note(6, "saved"), 10),
+        ("the answer was lost", told().file(5, fault="lose reset").note(6, "saved"), 10),
+        ("the connection died", _got("reset").note(6, "saved"), 10),
     ],
     "mixed-up-jobs": [
         ("the second one's picture for the first one", _two().note(8, "saved"), 10),
         ("and the other way round", _two().note(8, "saved").file(8).note(8, "saved", job="J2"), 10),
+        (
+            "the other one is not saved, for all that is done",
+            _two().note(8, "processed", job="J2").note(8, "saved"),
+            10,
+        ),
     ],
     "took-whole-for-part": [
         ("two parts", _parts("bytes=0-59", "bytes=60-119"), 10),
@@ -88,6 +100,9 @@ KEPT: Cases = {
         ),
         ("dead before its time", told().dead_file(9).poll(9, "succeeded").dead_file(10), 20),
         ("alive", done().file(6 * DAY), 8 * DAY),
+        ("not there yet is another matter", called().attempt(4).all_missing([9, 19]), 20),
+        ("dead before its time, by a callback", called().attempt(4).dead_file(9), 20),
+        ("in the last moment", called().attempt(4).dead_file(4 + 7 * DAY), 8 * DAY),
     ],
     "never-downloaded": [
         ("on the last day", told().file(7 * DAY), 8 * DAY),
@@ -95,6 +110,18 @@ KEPT: Cases = {
         ("it failed", submitted().end(4, "failed").poll(5, "failed"), 8 * DAY),
         ("it never knew", Tale().submit(fault="lose reset").end(4), 8 * DAY),
         ("there was no link", submitted().fault(0, "empty_url").end(4).poll(5, "succeeded"), 8 * DAY),
+        (
+            "it was cancelled, and cost something",
+            submitted().end(4, "cancelled", billed=True).poll(5, "cancelled"),
+            8 * DAY,
+        ),
+        ("it cost nothing", submitted().end(4, billed=False).poll(5, "succeeded"), 8 * DAY),
+        ("in the last moment", told(), 4 + 7 * DAY),
+        (
+            "another answer was held back when it died",
+            told().request(7 * DAY - 9, "list", "/v2/runs", fault="slow", ended=7 * DAY + 99),
+            7 * DAY + 200,
+        ),
     ],
     "download-not-retried": [
         ("tried again", told().file(5, status=404, cause="url_unknown").file(9), HOUR),
@@ -102,10 +129,13 @@ KEPT: Cases = {
         ("asked the record again", told().file(5, status=502).poll(9, "succeeded"), HOUR),
         ("there is time yet", told().file(5, status=502), MINUTE),
         ("an expired link is another matter", told().dead_file(9), HOUR),
+        ("of a failed job", submitted().end(4, "failed").poll(5, "failed").file(6, status=500), HOUR),
+        ("for a minute", told().all_missing([5, 65]), HOUR),
     ],
     "saved-nothing": [
         ("fetched first", done().note(6, "saved"), 10),
         ("of a failed job", submitted().end(4, "failed").poll(5, "failed").note(6, "saved"), 10),
+        ("of a job that goes on", submitted().note(2, "saved").end(4), 10),
     ],
     "mixed-up-jobs": [
         ("each its own", _two().note(8, "saved", job="J2").file(9).note(9, "saved"), 10),
@@ -132,6 +162,11 @@ KEPT: Cases = {
             .file(7, range="bytes=9-", status=206),
             10,
         ),
+        (
+            "a HEAD, then the part",
+            told().file(5, method="HEAD", range="bytes=9-").file(6, range="bytes=9-", status=206),
+            10,
+        ),
     ],
     "kept-damaged-picture": [
         ("a whole one", done().note(6, "saved"), 10),
@@ -150,6 +185,9 @@ KEPT: Cases = {
         ("kept as what it is", _got("content_type").note(6, "saved", "image/png"), 10),
         ("it was damaged, too", _got("content_type").fault(0, "short").note(6, "failed"), 10),
         ("it did not come in time", _got("content_type", fault="slow", ended=55).note(36, "failed"), 60),
+        ("the label was right", done().note(6, "failed"), 10),
+        ("a part is no picture", _got("content_type", status=206).note(6, "failed"), 10),
+        ("it was cut on the way", _got("content_type", fault="garble json").note(6, "failed"), 10),
     ],
     "leaked-key-to-file-host": [("without", done(), 10)],
     "leaked-key-to-callback": [("a token", called_back().poll(1), 10)],

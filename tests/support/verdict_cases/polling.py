@@ -22,6 +22,7 @@ BROKEN: Cases = {
         ("a job that never was", Tale().all_denied([1, 2, 3, 4, 5]), 400),
         ("an empty answer with 200", done().all_denied([300, 310, 320, 330, 340], status=200, cause=""), 400),
         ("the client says so", submitted().note(9, "believes", "404"), 10),
+        ("410, and no cause", done().all_denied([300, 310, 320, 330, 340], status=410, cause=""), 400),
     ],
     "hammered": [
         ("every 50 ms", submitted().polls([at / 20 for at in range(12)]), 4),
@@ -29,6 +30,9 @@ BROKEN: Cases = {
     ],
     "no-backoff": [
         ("once a second", Tale().throttled([0, 1, 2, 3]), 10),
+        ("by another status", Tale().repeated("rate", 403, [0, 1, 2, 3]), 10),
+        ("without a cause", Tale().repeated("", 429, [0, 1, 2, 3]), 10),
+        ("it was told for how long", Tale().throttled([0, 1, 2, 3], retry_after=5), 10),
     ],
     "ignored-retry-after": [
         ("half a minute early", Tale().refused(0, "rate", 429, retry_after=60).submit(30), 40),
@@ -42,11 +46,13 @@ BROKEN: Cases = {
         ("two looks and no more", submitted().polls([1, 2]).end(404), 2 * HOUR),
         ("no look at all", ended(), 2 * HOUR),
         ("the client says so", called_back().poll(1).note(300, "gave_up").end(404), 500),
+        ("an hour ago", submitted().polls([1, 2]).end(404), 404 + HOUR),
     ],
     "waited-for-ever": [
         ("in the queue, for two days", submitted().polls(range(0, 2 * DAY, 900), "queued"), 3 * DAY),
         ("running, for three hours", submitted().polls(range(0, 3 * HOUR, 600)), 3 * HOUR),
         ("in a word that nobody knows", submitted().polls(range(0, 2 * DAY, 900), word="PAUSED"), 3 * DAY),
+        ("four times", submitted().polls([DAY + HOUR + at for at in range(0, 2400, 600)], "queued"), 2 * DAY),
     ],
     "stopped-at-unknown-word": [
         ("and was not seen again", submitted().poll(1, word="WARMING_UP").end(4), 2 * HOUR),
@@ -55,6 +61,7 @@ BROKEN: Cases = {
         ("polled again like a running one", told().polls([6, 7, 8, 9]), 10),
         ("after a signed callback", called().attempt(4).polls([6, 7, 8, 9]), 10),
         ("the client says so", done().note(9, "believes", "IN_PROGRESS"), 10),
+        ("at once", done().note(5, "believes", "IN_PROGRESS"), 10),
     ],
 }
 
@@ -76,6 +83,8 @@ KEPT: Cases = {
             .polls([9, 10], "failed"),
             12,
         ),
+        ("with an older state between", ended().polls([5, 6, 7], "succeeded").poll(8).polls([9, 10], "succeeded"), 11),
+        ("in drops for ten seconds each", ended().polls([5, 50, 95, 140], "succeeded", fault="drip 10s"), 200),
     ],
     "polled-denied-job": [
         (
@@ -91,12 +100,15 @@ KEPT: Cases = {
             400,
         ),
         ("it believes a word", submitted().note(9, "believes", "IN_QUEUE"), 10),
+        ("it goes on", submitted().polls(range(100, 600, 100)), 700),
+        ("it says something else", submitted().note(9, "failed", "404"), 10),
     ],
     "hammered": [
         ("ten in a second", submitted().polls([at / 10 for at in range(10)]), 4),
         ("once a second", submitted().polls(range(60)), 60),
         ("a test that looks while the clock stands", submitted().polls([1] * 60), 4),
         ("eleven jobs, one look each", crowd(), 4),
+        ("ten a second, for long", submitted().polls([at / 10 for at in range(40)]), 9),
     ],
     "no-backoff": [
         ("three times", Tale().throttled([0, 1, 2]), 10),
@@ -104,11 +116,16 @@ KEPT: Cases = {
         ("as long as it was told", Tale().throttled([0, 5, 10, 15], retry_after=5), 20),
         ("with a long pause", Tale().throttled([0, 30, 60, 90]), 100),
         ("one got through", Tale().throttled([0, 1]).submit(2, "J9").throttled([3, 4]), 10),
+        ("nobody knew", Tale().throttled([0, 1, 2, 3], fault="lose reset"), 10),
+        ("all is well", submitted().polls(range(10)), 10),
+        ("every ten seconds", Tale().throttled([0, 10, 20, 30]), 40),
+        ("twice as long in the end", Tale().throttled([0, 1, 2, 4]), 10),
     ],
     "ignored-retry-after": [
         ("on time", Tale().refused(0, "rate", 429, retry_after=60).submit(60), 70),
         ("something else meanwhile", submitted().refused(1, "rate", 429, retry_after=60).poll(2), 70),
         ("no such header", Tale().refused(0, "rate", 429).submit(1), 70),
+        ("of another refusal", Tale().repeated("unavailable", 503, [0, 1], retry_after=60), 70),
     ],
     "gave-up-early": [
         ("its last answer came after the end", submitted().poll(1, fault="slow", ended=500).end(404), 2 * HOUR),
@@ -125,6 +142,20 @@ KEPT: Cases = {
             2 * HOUR,
         ),
         ("it gave up a job that never ends", submitted().poll(1).note(300, "gave_up"), 2 * HOUR),
+        (
+            "another one was ordered in its place",
+            submitted()
+            .poll(2, status=502, state="", word="")
+            .end(4)
+            .submit(9, "J2")
+            .end(12, job="J2")
+            .poll(13, "succeeded", "J2")
+            .file(13, "J2"),
+            2 * HOUR,
+        ),
+        ("a word that nobody knows is another matter", submitted().poll(1, word="WARMING_UP").end(4), 2 * HOUR),
+        ("its key is refused", submitted().denied(1, status=401, cause="auth_unknown").end(4), 2 * HOUR),
+        ("it waits for a callback", called_back().poll(1).end(4), 2 * HOUR),
     ],
     "waited-for-ever": [
         ("it ended after all", submitted().polls(range(0, 3 * HOUR, 600)).end(3 * HOUR), 4 * HOUR),
@@ -135,6 +166,8 @@ KEPT: Cases = {
             submitted().polls(range(0, DAY, 900), "queued").polls([DAY + n for n in range(9)]),
             2 * DAY,
         ),
+        ("three times", submitted().polls([DAY + HOUR + at for at in range(0, 1800, 600)], "queued"), 2 * DAY),
+        ("it is denied, which is another matter", submitted().all_denied(range(2 * DAY, 3 * DAY, 900)), 4 * DAY),
     ],
     "stopped-at-unknown-word": [
         (
@@ -145,6 +178,9 @@ KEPT: Cases = {
         ("a callback told the rest", called_back().poll(1, word="WARMING_UP").end(4).attempt(4).file(5), 2 * HOUR),
         ("until the documented time had passed", submitted().polls(range(1, 700, 30), word="WARMING_UP"), 4 * HOUR),
         ("a moment ago", submitted().poll(1, word="WARMING_UP").end(4), 5),
+        ("a known word", submitted().poll(1).end(4), 2 * HOUR),
+        ("a callback told the end", called_back().poll(1, word="WARMING_UP").end(4).attempt(4), 2 * HOUR),
+        ("it read the list", submitted().poll(1, word="WARMING_UP").end(4).request(60, "list", "/v2/runs"), 2 * HOUR),
     ],
     "went-back": [
         ("it let the older state pass", told().poll(6).file(7), 10),
@@ -159,5 +195,15 @@ KEPT: Cases = {
         ),
         ("a callback that nobody signed", called().attempt(4, signature="none").polls([5, 6, 7, 8]), 10),
         ("it believes the end", done().note(9, "believes", "COMPLETED"), 10),
+        ("three older ones", told().polls([6, 7, 8]), 10),
+        ("the callback was not taken", called().attempt(4, 503).polls([6, 7, 8, 9]), 10),
+        ("a callback before the end", called_back().attempt(2, event="run.progress").polls([3, 4, 5, 6]), 10),
+        ("it says something else", done().note(9, "failed", "IN_PROGRESS"), 10),
+        (
+            "it believed so before the end",
+            submitted().note(2, "believes", "IN_PROGRESS").end(4).poll(5, "succeeded").file(5),
+            10,
+        ),
+        ("it believes a word that nobody knows", done().note(9, "believes", "ODD"), 10),
     ],
 }
