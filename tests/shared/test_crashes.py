@@ -51,7 +51,7 @@ def test_parent_and_all_are_killed(kept: ValkeyKept, tmp_path: Path) -> None:
 def test_one_sleeps_past_its_lease_and_goes_on_where_it_was(kept: ValkeyKept, tmp_path: Path) -> None:
     """What it still writes is refused: the checker finds no write under an old claim after one under a new one."""
     marks = ["before the commit", "in the middle of the body", "after the receiver's answer"]
-    history = checked(kept, [Fault("stopped", mark) for mark in marks], tmp_path, workers=3)
+    history = checked(kept, [Fault("stopped", mark) for mark in marks], tmp_path, workers=2)
     assert any(attempt.outcome == "interrupted" for attempt in history.attempts)
 
 

@@ -1,6 +1,6 @@
 """Servers that are killed or stopped, and what is left: the history of a run for `support.crash_checker`.
 
-python -m support.crashes [--store sqlite|valkey] [--workers 4] [--kills 500] [--seed 1]      (in tests/; about a second a kill)
+python -m support.crashes [--store sqlite|valkey] [--workers 4] [--kills 500] [--seed 1]      (in tests/; seconds a kill)
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LADDER = (10_000, 10_000)
 SPEED = 200  # the clocks': a job and its whole ladder pass in a fifth of a second
 LEASE_S = 0.5
 _ROUNDS = 12  # of jobs, for a fault to come about
-_PATIENCE_S = 6  # of a client
+_PATIENCE_S = 3  # of a client
 
 
 @dataclass(frozen=True)
