@@ -117,10 +117,12 @@ class Stage:
 
     @property
     def is_signed(self) -> bool:
-        """Whether callbacks are signed: the client has made a secret."""
-        callbacks = self.provider.contract.callbacks
+        """Whether callbacks are signed: the client has made a secret, or the account has had one from its start."""
+        callbacks, secrets = self.provider.contract.callbacks, self.provider.contract.secrets
         return (
-            callbacks is not None and callbacks.signature is not None and bool(run_now(self.provider.store.secrets()))
+            callbacks is not None
+            and callbacks.signature is not None
+            and ((secrets is not None and secrets.present) or bool(run_now(self.provider.store.secrets())))
         )
 
     @property

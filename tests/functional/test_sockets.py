@@ -269,7 +269,7 @@ def test_serving_from_the_command_line() -> None:
         assert process.stdout is not None
         places = json.loads(process.stdout.readline())
         assert set(places) >= {"providers", "control"}
-        assert set(places["providers"]) == {"runflow", "runpod", "onemin"}
+        assert set(places["providers"]) == {"runflow", "runpod", "onemin", "replicate", "fal"}
         assert set(places["control"]) == {"url", "token"}
         for name, place in places["providers"].items():
             assert place["base_url"].startswith("http://127.0.0.1:")

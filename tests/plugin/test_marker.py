@@ -82,7 +82,7 @@ class TestAll:
         ('"acme", scenari="x"', "@pytest.mark.fauxvider has no argument 'scenari' - did you mean 'scenario'? (it has: scenario, clock, now, readings, strict, ignore, seed, keys, balances, limits, sleep, answers)"),
         ('"acme", colour="x"', "@pytest.mark.fauxvider has no argument 'colour' (it has: scenario, clock, *"),
         ("7", "@pytest.mark.fauxvider takes names of providers, not 7"),
-        ('"acmee"', "there is no provider 'acmee' (there are: onemin, runflow, runpod, acme)"),
+        ('"acmee"', "there is no provider 'acmee' (there are: fal, onemin, replicate, runflow, runpod, acme)"),
         ('"acme", clock="sundial"', "'sundial' is not a clock (allowed: real, scaled:N *"),
         ('"acme", strict="verdicts"', "there is no check 'verdicts' (there are: unexpected, scenario, callbacks, verdict, risks; all, none)"),
         ('"acme", strict=7', "7 is not True, False or some of unexpected, scenario, callbacks, verdict, risks"),

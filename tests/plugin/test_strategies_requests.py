@@ -11,6 +11,7 @@ from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from fauxvider import UsageError, load_contract
+from fauxvider.contract.model import Callbacks
 from fauxvider_contracts import provider_names
 from pytest_fauxvider.strategies import Submission, invalid_submissions, submissions
 from pytest_fauxvider.strategies.playing import Play, playing
@@ -75,6 +76,13 @@ def test_what_a_submission_of_any_model_and_operation_looks_like(provider: str, 
     assert status < 300, submission
     callbacks = source_of(provider).contract.callbacks
     if callbacks is not None:
+        _assert_called_back(submission, callbacks)
+
+
+def _assert_called_back(submission: Submission, callbacks: Callbacks) -> None:
+    if callbacks.query:
+        assert submission.path.endswith(f"?{callbacks.query}=https%3A%2F%2Fclient.test%2Fhook")
+    else:
         assert submission.json[callbacks.address[0]] == "https://client.test/hook"
 
 
@@ -157,7 +165,7 @@ def test_all_forms_of_the_key_are_drawn() -> None:
 @pytest.mark.parametrize(
     ("provider", "model", "operation", "says"),
     [
-        ("nobody", None, None, "there is no provider 'nobody' (bundled: onemin, runflow, runpod)"),
+        ("nobody", None, None, "there is no provider 'nobody' (bundled: fal, onemin, replicate, runflow, runpod)"),
         (ACME, "devv", None, "acme has no model 'devv' (it has: dev, edit, retired)"),
         (ACME, "retired", None, "no operation of acme takes the model 'retired'"),
         (ACME, None, "status", "acme has no operation 'status' that takes jobs (it has: run, runsync)"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 from fauxvider.contract.parse import ContractFile, open_contract
 from fauxvider.engine.recipe import Recipe
+from fauxvider.engine.signing import require
 from fauxvider.errors import UsageError
 from fauxvider.ports import Pipeline, Renderer, Sender, StoreFile
 from fauxvider.server.drip import DripSender
@@ -25,6 +28,7 @@ from fauxvider_contracts import provider_names
 __all__ = ["build_emulator", "load_contracts"]
 
 
+_log = logging.getLogger("fauxvider")
 _CACHE = 64 * 1024 * 1024
 _LIVE_CACHE = 512 * 1024 * 1024  # a synthetic picture is made again in milliseconds, a real one is not
 
@@ -32,21 +36,42 @@ _LIVE_CACHE = 512 * 1024 * 1024  # a synthetic picture is made again in millisec
 def load_contracts(providers: Iterable[str] = (), files: Iterable[str | Path] = ()) -> dict[str, ContractFile]:
     """Load bundled providers (all of them when neither names nor files are given) and contract files.
 
-    Raises UsageError for an unknown name, ContractError for a wrong file.
+    Of all, those are left out (with a warning) that need a library which is not installed. Raises UsageError for
+    an unknown name, and where something named needs such a library; ContractError for a wrong file.
     """
     names, paths = list(providers), list(files)
     known = provider_names()
     for name in names:
         if name not in known:
             raise UsageError(f"there is no bundled provider {name!r} (there are: {', '.join(known)})")
-    if not names and not paths:
+    is_all = not names and not paths
+    if is_all:
         names = list(known)
     found = {name: open_contract(name) for name in names}
+    for name in names:
+        if find_spec("cryptography") is None and (lacking := _lacking(found[name])):
+            if is_all:
+                _log.warning("%s is left out: %s", name, lacking)
+                del found[name]
+            else:
+                raise UsageError(f"{name} cannot be served: {lacking}")
     for path in paths:
         file = ContractFile.read(Path(path))
         file.resolve({})  # a wrong file is told of at once, a bundled one is known to be right
+        if lacking := _lacking(file):
+            raise UsageError(f"{path} cannot be served: {lacking}")
         found[file.provider] = file
     return found
+
+
+def _lacking(file: ContractFile) -> str:
+    """Say which library a contract needs that is not installed; "" if none."""
+    callbacks = file.resolve({}).callbacks
+    try:
+        require(callbacks.signature if callbacks is not None else None)
+    except UsageError as missing:
+        return str(missing)
+    return ""
 
 
 class _Synthetic:

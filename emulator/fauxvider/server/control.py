@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -247,6 +247,10 @@ async def _store_failed(_request: Request, problem: Exception) -> Response:
     return _problem(503, str(problem))
 
 
+async def _left(_request: Request, _problem: Exception) -> Response:
+    return Response(status_code=400)  # nobody gets it
+
+
 async def _misuse(_request: Request, problem: Exception) -> Response:
     return _problem(422, str(problem))
 
@@ -268,6 +272,7 @@ def control_app(
         JsonRefusedError: _misuse,
         StoreError: _store_failed,
         FauxviderError: _misuse,
+        ClientDisconnect: _left,
     }
     app = Starlette(routes=[*_Control(emulator).routes(), *routes], exception_handlers=handlers)
     return ControlGuard(app if around is None else around(app), token=token, hosts=hosts)

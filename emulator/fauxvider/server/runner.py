@@ -31,6 +31,7 @@ App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 _Parts: TypeAlias = list[tuple[App, socket.socket]]
 _BACKLOG = 2048
 _START_S = 10.0
+_LAST_S = 0.1  # for what the last requests need to be answered
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what to call, not what to listen on
 
 
@@ -168,7 +169,7 @@ class Site:
                     await asyncio.wait([main])
                     await self._settled(settle)
                 for server in self._servers[1:]:
-                    server.stop()
+                    server.stop(max(_LAST_S, self._left_s) if self._stopped is not None else None)
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
@@ -187,12 +188,18 @@ class Site:
                 self._preparing = None
         return self._stopped is None
 
+    @property
+    def _left_s(self) -> float:
+        """What is left of the grace period."""
+        if self._stopped is None:
+            return self._settings.grace_s
+        return self._stopped + self._settings.grace_s - asyncio.get_running_loop().time()
+
     async def _settled(self, settle: Callable[[], Awaitable[None]] | None) -> None:
         if settle is None or self._stopped is None:
             return
-        left = self._stopped + self._settings.grace_s - asyncio.get_running_loop().time()
         task = asyncio.ensure_future(settle())
-        await settled([task], grace_s=left, hurried=self._hurried)
+        await settled([task], grace_s=self._left_s, hurried=self._hurried)
         if not task.cancel():
             task.result()
 

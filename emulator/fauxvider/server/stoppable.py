@@ -34,7 +34,10 @@ class StoppableServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    def stop(self) -> None:
+    def stop(self, within_s: float | None = None) -> None:
+        """Begin the end. `within_s`: what is left of the grace period, where some of it is gone."""
+        if within_s is not None:
+            self._grace_s = max(0.0, within_s)
         self.should_exit = True
         self._stopping.set()
 

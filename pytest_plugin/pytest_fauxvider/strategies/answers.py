@@ -123,6 +123,8 @@ def _asked(draw: st.DrawFn, play: Play, contract: Contract, operation: Operation
         model = contract.models[submission.model]
         play.world.advance(scene.wait)
         _place(values, operation.job, str(play.world.jobs()[0]["id"]))
+        for fact, template in operation.where:
+            _place(values, template, str(model.facts.get(fact[-1], "")))
     if operation.secret is not None:
         _place(values, operation.secret, secret_in(play, contract, draw))
     if operation.asset is not None:
@@ -159,7 +161,9 @@ def _send(draw: st.DrawFn, play: Play, operation: Operation, values: Mapping[str
         headers["Content-Type"] = "multipart/form-data; boundary=frontier"
     # What the path asks for and nothing says: a name of a model, as catalogues take it.
     known = {name: str(play.provider.contract.api.name) for name in _holes(operation)} | dict(values)
-    return play.ask(draw(st.sampled_from(operation.methods)), path_of(operation, known), headers=headers, body=body)
+    origin = "" if operation.origin == play.provider.contract.api.name else operation.origin
+    method = draw(st.sampled_from(operation.methods))
+    return play.ask(method, path_of(operation, known), headers=headers, body=body, origin=origin)
 
 
 def _media_types(contract: Contract, operation: Operation) -> list[dict[str, Any]]:

@@ -145,7 +145,7 @@ def _plus(valid: Submission, name: str, value: str) -> Submission:
 
 
 def _addresses(target: Target) -> Iterator[_Mistake]:
-    contract, operation, path = target.contract, target.operation, target.path
+    contract, operation, path = target.contract, target.operation, target.own_path
     router = Router(one for one in contract.operations.values() if one.origin == operation.origin)
     for method in ("PUT", "DELETE", "GET"):
         match = router.match(method, path)
@@ -154,7 +154,8 @@ def _addresses(target: Target) -> Iterator[_Mistake]:
             break
     elsewhere = f"/no-such-path{path}"
     if router.match(operation.methods[-1], elsewhere) is None:
-        yield _Mistake("path", "path_unknown", lambda valid: replace(valid, path=elsewhere))
+        beside = target.path.removesuffix(path)
+        yield _Mistake("path", "path_unknown", lambda valid: replace(valid, path=beside + elsewhere))
     waits = operation.waits
     if waits is not None and waits.query and waits.outside == "refuse":
         query = f"?{waits.query}={waits.high + 1}"

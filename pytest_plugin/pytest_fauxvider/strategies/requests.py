@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import jsonschema_rs
 from hypothesis import strategies as st
@@ -78,6 +79,12 @@ class Target:
 
     @property
     def path(self) -> str:
+        """The path under the provider's address: what another host serves stands below its name."""
+        beside = "" if self.operation.origin in ("", self.contract.api.name) else f"/~{self.operation.origin}"
+        return beside + self.own_path
+
+    @property
+    def own_path(self) -> str:
         values = dict(self.named("path"))
         return path_of(self.operation, {place[0]: value for place, value in values.items()})
 
@@ -124,7 +131,11 @@ class Target:
                 continue  # the model's key is what it asks for: see `is_reached`
             found.append((place, constraint(place, {"enum": sorted(values)}, must_stand=True)))
         callbacks = self.contract.callbacks
-        if callbacks is not None:
+        if callbacks is not None and callbacks.filter and callback_url is not None:
+            # The end alone is asked for: one job, one callback.
+            ends = sorted(set(callbacks.events.values()))
+            found.append((callbacks.filter, constraint(callbacks.filter, {"const": ends}, must_stand=True)))
+        if callbacks is not None and not callbacks.query:
             address = False if callback_url is None else {"const": callback_url}
             must_stand = callback_url is not None
             found.append((callbacks.address, constraint(callbacks.address, address, must_stand=must_stand)))
@@ -200,7 +211,11 @@ def _takes(operation: Operation, model: Model) -> bool:
 @st.composite
 def _valid(draw: st.DrawFn, target: Target, callback_url: str | None, *, extras: bool, key: str) -> Submission:
     body = draw(_bodies(target, callback_url, extras=extras))
-    return made(target, body, target.headers(draw(st.sampled_from(target.contract.auth.accept)), key))
+    valid = made(target, body, target.headers(draw(st.sampled_from(target.contract.auth.accept)), key))
+    callbacks = target.contract.callbacks
+    if callbacks is None or not callbacks.query or callback_url is None:
+        return valid
+    return replace(valid, path=f"{valid.path}?{urlencode({callbacks.query: callback_url})}")
 
 
 def _bodies(target: Target, callback_url: str | None, *, extras: bool) -> st.SearchStrategy[Any]:

@@ -14,6 +14,7 @@ from fauxvider.toolkit.verify.jobs import Watch
 from fauxvider.toolkit.verify.names import MOMENT, Run, id_pattern
 from fauxvider.toolkit.verify.samples import Call, NotAskedError
 from fauxvider.toolkit.verify.session import Session
+from fauxvider.toolkit.verify.signatures import other_signing, signing_header
 from fauxvider.toolkit.verify.wants import Exactly, Fields, Like, Want, decoded, match, text_want
 
 __all__ = ["Hook", "callback_rules", "check_message", "receiver"]
@@ -52,6 +53,8 @@ class Hook:
         """Wait for so many requests; those that have come if the rest does not."""
         # By the time that an advance returns, what fell due has been sent and answered.
         limit = 0.3 if self.session.world else self.session.patience_ms / 1000
+        if self.session.world is None:
+            self.session.waiting(f"for {count} callback{'s' if count > 1 else ''}", self.session.patience_ms)
         try:
             return self.receiver.wait(count, limit)
         except NotReceivedError:
@@ -123,12 +126,37 @@ def _check_headers(
                 session.fail(f"/callbacks/headers/{name}", f"header {name}", "no such header", got)
         elif got is None:
             session.fail(f"/callbacks/headers/{name}", f"header {name}", "this header", "none")
+            _elsewhere(session, hook, received, secret, name)
         else:
-            found = session.note(match(want, got, f"header {name}"))
+            found = match(want, got, f"header {name}")
+            if any(one.rule == "/callbacks/signature" for one in found.mismatches):
+                _otherwise(session, hook, received, secret, name)
+            session.note(found)
             if "signature" in found.captured and signature is not None:
                 given, names = str(found.captured["signature"]), _signed(session, hook, received)
                 if not is_signed(signature, str(secret["secret.public"]), names, given):
                     session.fail("/callbacks/signature", f"header {name}", "a signature of this message", "another")
+
+
+def _otherwise(session: Session, hook: Hook, received: Received, secret: dict[str, Any], header: str) -> None:
+    """Tell in which other way the callback is signed, if it is one of the usual ones."""
+    signature, value = hook.rules.signature, str(secret.get("secret.value") or "")
+    if signature is None or not value:
+        return
+    names = _signed(session, hook, received)
+    if way := other_signing(signature, value, names, received.header(header) or ""):
+        told = ", ".join(f"{key} {text}" for key, text in way.items())
+        session.fail("/callbacks/signature", "the way of signing", "the contract's", told, way)
+
+
+def _elsewhere(session: Session, hook: Hook, received: Received, secret: dict[str, Any], header: str) -> None:
+    """Tell under which other header the signature came."""
+    signature, value = hook.rules.signature, str(secret.get("secret.value") or "")
+    raw = str(session.tree["callbacks"]["headers"][header])
+    if signature is None or not value or "{signature" not in raw:
+        return
+    if name := signing_header(signature, value, _signed(session, hook, received), received):
+        session.fail(f"/callbacks/headers/{header}", "the signature's header", header, name, {"header": name})
 
 
 def _signed(session: Session, hook: Hook, received: Received) -> dict[str, Any]:
@@ -142,4 +170,6 @@ def _signed(session: Session, hook: Hook, received: Received) -> dict[str, Any]:
             for step in above:
                 inner = inner.setdefault(step, {})
             inner.setdefault(last, received.header(name))
+    if session.world is not None and "id" not in names.setdefault("delivery", {}):
+        names["delivery"]["id"] = session.world.delivery_id()
     return names

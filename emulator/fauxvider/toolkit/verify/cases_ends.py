@@ -11,6 +11,7 @@ from fauxvider.contract.model import Operation
 from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.control import World
 from fauxvider.toolkit.verify.jobs import Watch, begin, job_call, phases_of, start
+from fauxvider.toolkit.verify.measuring import measured_span
 from fauxvider.toolkit.verify.names import Run
 from fauxvider.toolkit.verify.samples import Call, NotAskedError
 from fauxvider.toolkit.verify.session import Session
@@ -148,13 +149,26 @@ def _keeps(session: Session, operation: str, model: str) -> None:
     stages = phases_of(session, run)
     if session.contract.visible_after > stages[-1].low:
         raise NotAskedError("a fresh job is unknown for a while")
+    rule = f"/operations/{operation}/keeps"
     watch.to(stages[-1].low + keeps - 3)
     if watch.look() is None:
-        session.fail(f"/operations/{operation}/keeps", f"{keeps - 2} ms after the end", "a known job", "an unknown job")
+        session.fail(rule, f"{keeps - 2} ms after the end", "a known job", "an unknown job")
     watch.to(stages[-1].high + keeps + 2)
     state = watch.look()
     if state is not None:
-        session.fail(f"/operations/{operation}/keeps", f"{keeps + 3} ms after the end", "an unknown job", state.word)
+        session.fail(rule, f"{keeps + 3} ms after the end", "an unknown job", state.word)
+    if session.found:
+        _kept(session, operation, model, rule)
+
+
+def _kept(session: Session, operation: str, model: str, rule: str) -> None:
+    """Find out how long a record is kept, where it is one of the usual spans."""
+    _, run, watch = begin(session, operation, model)
+    stages = phases_of(session, run)
+    middle, slack = (stages[-1].low + stages[-1].high) // 2, (stages[-1].high - stages[-1].low) // 2 + 5
+    span = measured_span(session, watch.began + middle, lambda: watch.look() is not None, slack=slack)
+    if span is not None:
+        session.fail(rule, "the life of a record", "the contract's", f"{span} ms", span)
 
 
 def _removal(session: Session, operation: str, model: str) -> None:

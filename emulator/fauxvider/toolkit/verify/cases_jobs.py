@@ -14,6 +14,7 @@ from fauxvider.toolkit.verify.cases_ends import ending_cases
 from fauxvider.toolkit.verify.cases_files import check_pictures
 from fauxvider.toolkit.verify.cases_requests import search_bound
 from fauxvider.toolkit.verify.jobs import Watch, begin, job_call, phases_of, read_operation, start, submissions
+from fauxvider.toolkit.verify.measuring import measure_pace
 from fauxvider.toolkit.verify.names import Run
 from fauxvider.toolkit.verify.samples import Call, NotAskedError
 from fauxvider.toolkit.verify.session import Session
@@ -164,6 +165,8 @@ def _timing(session: Session, operation: str, model: str) -> None:
         if before > session.contract.visible_after:
             is_past = partial(_is_past, order, number)
             _should_be(watch, is_past, stage.rule, f"{before} ms after acceptance", f"no longer {stage.state.word}")
+    if session.found and session.world is not None:
+        measure_pace(session, operation, model)
 
 
 def _is_at(order: list[str], number: int, word: str) -> bool:

@@ -87,6 +87,11 @@ class World:
         found = self._control.ask("GET", self._path("/deliveries"))["deliveries"]
         return [str(one["event"]) for one in found]
 
+    def delivery_id(self) -> str | None:
+        """Give the id of the last callback delivery of this world; None without one."""
+        found = self._control.ask("GET", self._path("/deliveries"))["deliveries"]
+        return str(found[-1]["id"]) if found else None
+
     def ledger(self, provider: str) -> Mapping[str, Any]:
         found = self._control.ask("GET", self._path("/ledger"))["providers"].get(provider, {})
         return found if isinstance(found, dict) else {}

@@ -145,19 +145,27 @@ class Watch:
 
     def _poll(self) -> State:
         order = [phase.state.word for phase in self.session.contract.phases]
-        seen, ends = -1, monotonic_ms() + self.session.patience_ms
+        patience = self.session.patience_ms
+        seen, ends, words = -1, monotonic_ms() + patience, list[str]()
+        self.session.waiting(f"for the end of job {self.run.id}", patience)
         while monotonic_ms() < ends:
             state = self.look()
             if state is not None and state.is_terminal:
-                return state
+                return self._ended(state, order, words)
             if state is not None and state.word in order:
                 if order.index(state.word) < seen:
-                    self.session.fail(
-                        "/lifecycle/phases", "status", f"nothing before {order[seen]}", state.word, state.word
-                    )
+                    self.session.fail("/lifecycle/phases", "status", f"nothing before {order[seen]}", state.word)
                 seen = max(seen, order.index(state.word))
+                words += [state.word] if state.word not in words else []
+            self.session.waiting(f"for the end of job {self.run.id}", max(0, ends - monotonic_ms()))
             threading.Event().wait(_POLL_S)
         raise NotAskedError(f"the job did not end within {self.session.patience_ms // 1000} s")
+
+    def _ended(self, state: State, order: list[str], words: list[str]) -> State:
+        """Tell the order of the states, if all were seen and it is another."""
+        if sorted(words) == sorted(order) and words != order:
+            self.session.fail("/lifecycle/phases", "states", " then ".join(order), " then ".join(words), words)
+        return state
 
 
 def begin(session: Session, operation: str, model: str, given: Any = None) -> tuple[Call, Run, Watch]:

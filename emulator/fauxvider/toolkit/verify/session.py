@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -56,6 +56,7 @@ class Session:
         purse: Purse | None = None,
         patience_ms: int = 120_000,
         receiver_at: tuple[str, int] = ("127.0.0.1", 0),
+        heard: Callable[[str], None] | None = None,
     ) -> None:
         self.file = file
         self.contract: Contract = file.resolve(readings)
@@ -70,9 +71,15 @@ class Session:
         self.purse = purse or Purse(None)
         self.patience_ms = patience_ms
         self.receiver_at = receiver_at
+        self._heard = heard
         self.found: list[Mismatch] = []
         self.held: set[str] = set()
         self.last_job = ""
+
+    def waiting(self, what: str, at_most_ms: int) -> None:
+        """Say what is waited for, and for how long at most; whoever listens shows some of it."""
+        if self._heard is not None:
+            self._heard(f"{what}, {-(-at_most_ms // 1000)} s at most")
 
     # --- requests
 
