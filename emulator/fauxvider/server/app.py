@@ -32,6 +32,8 @@ WORLD = "fauxvider.world"
 
 _JSON = (b"content-type", b"application/json")
 _MAX_STRAYS = 50
+_MAX_PLACES = 1024  # that are kept at hand, by path
+_MAX_PATH = 256
 
 
 class Place(NamedTuple):
@@ -59,6 +61,7 @@ class ProviderApp:
         self.strays: deque[tuple[str, str]] = deque(maxlen=_MAX_STRAYS)  # method and path of what reached no provider
         self.stray_count = 0
         self._origins = {name: next(iter(file.origin_urls)) for name, file in emulator.contracts.items()}
+        self._places: dict[str, Place] = {}
         self._hosts = {host.encode("latin-1"): place for host, place in emulator.hosts.items()}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -86,10 +89,20 @@ class ProviderApp:
         return await handle(provider, await read_request(place, scope, receive, provider.compiled.max_body))
 
     def _place(self, scope: Message) -> Place | None:
-        world, path = world_of(scope["path"])
+        path = scope["path"]
+        known = self._places.get(path)
+        if known is None and (known := self._named(path)) is not None and len(path) <= _MAX_PATH:
+            if len(self._places) >= _MAX_PLACES:
+                self._places.clear()
+            self._places[path] = known
+        return known or self._real_host(scope)
+
+    def _named(self, full_path: str) -> Place | None:
+        """Find the place that a path names; a path is asked for again and again."""
+        world, path = world_of(full_path)
         name, slash, rest = path[1:].partition("/")
         if name not in self.emulator.contracts:
-            return self._real_host(scope)
+            return None
         if rest.startswith("~"):
             origin, slash, rest = rest[1:].partition("/")
             return Place(world, name, origin, slash + rest, "local")

@@ -205,7 +205,7 @@ async def accept(provider: Provider, call: Call) -> Record | Rejection:
         await provider.store.add_event(job.id, event)
     _write_down(provider, job)
     record = await provider.store.record(job.id) or record
-    await provider.schedule(record)
+    provider.schedule(record)
     if live is not None and job.plan.live:
         live.begin(provider, record)
     return record

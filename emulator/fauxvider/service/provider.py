@@ -200,7 +200,7 @@ class Provider:
 
     # --- what falls due -------------------------------------------------------------------
 
-    async def schedule(self, record: Record) -> None:
+    def schedule(self, record: Record) -> None:
         """Put a job's end on the agenda; a later change puts a new one, and the old one lapses."""
         life = self.life(record)
         self.plan_progress(record, life)
@@ -270,7 +270,7 @@ class Provider:
             self.settings.live.heard(self, fresh, event)
         life = self.life(fresh)
         if (life.ended, life.runs) != (before.ended, before.runs):
-            await self.schedule(fresh)
+            self.schedule(fresh)
             if life.ended <= self.clock.now():
                 await self.world.settle_now()
         self.world.changed(self.name, record.job.id)

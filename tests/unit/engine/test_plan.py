@@ -183,10 +183,13 @@ def test_deadlines_from_the_body(body: Any, wanted: int) -> None:
     assert draw(replace(ACME, deadlines=deadlines), body=body).deadlines == (wanted, None)
 
 
-def test_equal_deadlines_may_be_shared() -> None:
-    shared: dict[Any, Any] = {}
-    plans = [draw(same=lambda value: shared.setdefault(value, value), parts=(number, 0)) for number in (1, 2)]
-    assert plans[0].deadlines is plans[1].deadlines
+def test_who_asks_for_no_limit_gets_the_same_ones() -> None:
+    deadlines = (Deadline("slow", ("policy", "timeout"), 600, "running", "slow"), Deadline("kept", (), 900, "all"))
+    rules = Deadlines(deadlines)
+    assert rules.asked({"input": {}}, {}) == (600, 900)
+    assert rules.asked({"input": {}}, {}) is rules.asked({}, {})
+    assert rules.asked({"policy": {"timeout": 5}}, {}) == (5, 900)
+    assert rules.asked(None, {}) == (600, 900)
 
 
 def test_a_failure_is_carried_along() -> None:
