@@ -244,6 +244,17 @@ KEPT: Cases = {
             .add(5, "charged", provider="acme", job="J9", amount="0.04", unit="USD"),
             9,
         ),
+        (
+            "the cost was shown before the end",
+            _bought("0.05 USD")
+            .submit()
+            .poll(1, shown_cost="0.02")
+            .submit(2, "J2", fingerprint="f2")
+            .end(3)
+            .end(3, job="J2", billed=False)
+            .add(3, "charged", provider="acme", job="J2", amount="0.04", unit="USD"),
+            9,
+        ),
     ],
     "reused-key": [
         ("a conflict of another kind", done().ask(6, "retry", status=409, cause="job_state"), 10),

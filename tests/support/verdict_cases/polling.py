@@ -47,21 +47,29 @@ BROKEN: Cases = {
         ("no look at all", ended(), 2 * HOUR),
         ("the client says so", called_back().poll(1).note(300, "gave_up").end(404), 500),
         ("an hour ago", submitted().polls([1, 2]).end(404), 404 + HOUR),
+        ("nothing was ever shown", Tale().submit(state="", word="").end(4), 2 * HOUR),
     ],
     "waited-for-ever": [
         ("in the queue, for two days", submitted().polls(range(0, 2 * DAY, 900), "queued"), 3 * DAY),
         ("running, for three hours", submitted().polls(range(0, 3 * HOUR, 600)), 3 * HOUR),
         ("in a word that nobody knows", submitted().polls(range(0, 2 * DAY, 900), word="PAUSED"), 3 * DAY),
         ("four times", submitted().polls([DAY + HOUR + at for at in range(0, 2400, 600)], "queued"), 2 * DAY),
+        (
+            "a refused retry gives no further day",
+            submitted().ask(DAY, "retry", status=409, cause="job_state").polls(range(DAY, 2 * DAY, 900), "queued"),
+            2 * DAY,
+        ),
     ],
     "stopped-at-unknown-word": [
         ("and was not seen again", submitted().poll(1, word="WARMING_UP").end(4), 2 * HOUR),
+        ("an hour ago", submitted().poll(1, word="WARMING_UP").end(4), 1 + HOUR),
     ],
     "went-back": [
         ("polled again like a running one", told().polls([6, 7, 8, 9]), 10),
         ("after a signed callback", called().attempt(4).polls([6, 7, 8, 9]), 10),
         ("the client says so", done().note(9, "believes", "IN_PROGRESS"), 10),
         ("at once", done().note(5, "believes", "IN_PROGRESS"), 10),
+        ("with the end in between", told().poll(6).poll(7, "succeeded").polls([8, 9]), 10),
     ],
 }
 
@@ -85,6 +93,12 @@ KEPT: Cases = {
         ),
         ("with an older state between", ended().polls([5, 6, 7], "succeeded").poll(8).polls([9, 10], "succeeded"), 11),
         ("in drops for ten seconds each", ended().polls([5, 50, 95, 140], "succeeded", fault="drip 10s"), 200),
+        (
+            "cancelled on and on, which is no poll",
+            ended().asks("cancel", [5, 6, 7, 8], state="succeeded", word="COMPLETED"),
+            9,
+        ),
+        ("once an hour", ended().polls(range(HOUR, 6 * HOUR, HOUR), "succeeded"), 6 * HOUR),
     ],
     "polled-denied-job": [
         (
@@ -156,6 +170,11 @@ KEPT: Cases = {
         ("a word that nobody knows is another matter", submitted().poll(1, word="WARMING_UP").end(4), 2 * HOUR),
         ("its key is refused", submitted().denied(1, status=401, cause="auth_unknown").end(4), 2 * HOUR),
         ("it waits for a callback", called_back().poll(1).end(4), 2 * HOUR),
+        (
+            "it waits for a callback, and says so",
+            called_back().poll(1).note(2, "believes", "IN_PROGRESS").end(4),
+            2 * HOUR,
+        ),
     ],
     "waited-for-ever": [
         ("it ended after all", submitted().polls(range(0, 3 * HOUR, 600)).end(3 * HOUR), 4 * HOUR),
@@ -168,6 +187,12 @@ KEPT: Cases = {
         ),
         ("three times", submitted().polls([DAY + HOUR + at for at in range(0, 1800, 600)], "queued"), 2 * DAY),
         ("it is denied, which is another matter", submitted().all_denied(range(2 * DAY, 3 * DAY, 900)), 4 * DAY),
+        (
+            "it was run again",
+            submitted().ask(DAY, "retry", state="queued", word="IN_QUEUE").polls(range(DAY, 2 * DAY, 900), "queued"),
+            2 * DAY,
+        ),
+        ("once an hour", submitted().polls(range(0, 3 * DAY, HOUR), "queued"), 4 * DAY),
     ],
     "stopped-at-unknown-word": [
         (
@@ -181,6 +206,7 @@ KEPT: Cases = {
         ("a known word", submitted().poll(1).end(4), 2 * HOUR),
         ("a callback told the end", called_back().poll(1, word="WARMING_UP").end(4).attempt(4), 2 * HOUR),
         ("it read the list", submitted().poll(1, word="WARMING_UP").end(4).request(60, "list", "/v2/runs"), 2 * HOUR),
+        ("at the end of the documented time", submitted().poll(600, word="WARMING_UP"), 4 * HOUR),
     ],
     "went-back": [
         ("it let the older state pass", told().poll(6).file(7), 10),
@@ -205,5 +231,6 @@ KEPT: Cases = {
             10,
         ),
         ("it believes a word that nobody knows", done().note(9, "believes", "ODD"), 10),
+        ("the end, again and again", ended().polls([5, 6, 7, 8, 9], "succeeded"), 10),
     ],
 }

@@ -14,7 +14,7 @@ from fauxvider.clock import EPOCH
 from fauxvider.contract.model import Contract
 from fauxvider.errors import UsageError
 from support.acme import changed_acme
-from support.tales import DAY, Cases, Tale, called, done, ended, told
+from support.tales import DAY, HOUR, Cases, Tale, called, called_back, done, ended, submitted, told
 from support.verdict_cases import BROKEN, KEPT
 
 ACME = changed_acme("Acme pictures", "Acme pictures").resolve({})
@@ -80,6 +80,42 @@ def test_every_rule_is_broken_and_kept_and_has_a_source() -> None:
 )
 def test_a_good_client_breaks_nothing(tale: Tale) -> None:
     assert findings(tale, 9 * DAY) == ()
+
+
+LATE = Tale().submit(address="http://h/", ended=5).end(4).attempt(4, 404)
+EVIDENCE = [
+    ("lost-callback-not-reconciled", called_back().end(4, "cancelled"), 2 * HOUR, "no callback is made of this end"),
+    ("lost-callback-not-reconciled", called().ladder(503), 2 * HOUR, "callback run.completed, attempt 1: HTTP 503"),
+    ("refused-unknown-job", LATE, 9, "the POST that made the job was answered only now"),
+    ("refused-good-signature", called().attempt(4, 401, fault="drip"), 9, "signature good [scenario: drip]; the provider"),
+    ("gave-up-early", submitted().polls([1, 2]).end(404), 2 * HOUR, "last look: GET /v2/acme-dev/status/J1 answered 200"),
+    ("gave-up-early", ended(), 2 * HOUR, "its last look was its submit"),
+    ("gave-up-early", called_back().poll(1).note(3, "gave_up").end(404), 500, "the client says that it gave up"),
+    ("saved-nothing", submitted().fault(0, "empty_url").end(4).note(6, "saved"), 10, "its URL is empty"),
+    ("saved-nothing", told().dead_file(5).note(6, "saved"), 10, "/output.jpg answered 403 (url_expired)"),
+    ("used-expired-url", told().dead_file(8 * DAY), 9 * DAY, "the last link died"),
+    ("took-whole-for-part", told().file(5, range="bytes=0-9").file(6, range="bytes=10-"), 9, "for bytes=10- answered"),
+    ("retried-without-key", Tale().submit(fault="slow, lose hang").submit(1, "J2"), 9, "[scenario: lose hang, slow]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "tale", "now", "words"), EVIDENCE)
+def test_the_evidence_says(rule: str, tale: Tale, now: float, words: str) -> None:
+    (found,) = [finding for finding in findings(tale, now) if finding.rule == rule]
+    assert any(words in sentence for _, sentence in found.evidence), found.evidence
+
+
+def test_what_nobody_did_is_no_evidence() -> None:
+    tale = told().note(6, "saved")
+    (found,) = [finding for finding in findings(tale, 10) if finding.rule == "saved-nothing"]
+    assert [sentence for _, sentence in found.evidence] == ["the client says that it saved the picture"]
+
+
+def test_a_contract_without_limits_gives_a_day() -> None:
+    endless = replace(ACME, deadlines=())
+    two_days = submitted().polls(range(0, 2 * DAY, 900))
+    assert "waited-for-ever" in rules(two_days, 3 * DAY, endless)
+    assert "waited-for-ever" not in rules(submitted().polls(range(0, DAY, 900)), 2 * DAY, endless)
 
 
 def test_links_that_live_from_their_issue() -> None:
