@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
+import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -126,6 +130,67 @@ def test_a_held_call_is_answered_as_things_stand() -> None:
         thread.join(30)
     ((status, said),) = answers
     assert (status, said["status"]) == (200, "IN_QUEUE")
+
+
+def test_a_person_is_told_what_the_server_waits_for(receiver: Held, tmp_path: Path) -> None:
+    scenario = tmp_path / "soon.json"
+    scenario.write_text(json.dumps(SOON), encoding="utf-8")
+    command = [sys.executable, "-m", "fauxvider", "serve", "--provider", "runflow", "--scenario", str(scenario)]
+    options = ["--port", "0", "--control-port", "0", "--grace", "60", "--limits", "off"]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as popen:
+        try:
+            assert popen.stdout is not None
+            base = ""
+            while "Ctrl-C stops." not in (line := popen.stdout.readline()):
+                assert line
+                base = line.split()[1] if "/runflow" in line else base
+            server = Process(popen, {"providers": {"runflow": {"base_url": base}}, "control": {"url": ""}})
+            receiver.submitted(server)
+            popen.send_signal(signal.SIGINT)
+            assert popen.stdout.readline() == "finishing what is under way; Ctrl-C again ends at once\n"
+            receiver.answer()
+            assert popen.communicate(timeout=60)[0] == "stopped\n"
+        finally:
+            popen.kill()
+    assert popen.returncode == 0
+
+
+def test_a_request_by_https_is_finished_too(tmp_path: Path) -> None:
+    body = json.dumps(BODY).encode()
+    options = ["--tls", "--tls-dir", str(tmp_path), "--proxy-port", "0"]
+    with served(tmp_path, None, "--grace", "60", *options) as server:
+        place = server.places["tls"]
+        port = int(place["url"].rpartition(":")[2])
+        context = ssl.create_default_context(cafile=place["ca"])
+        plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+        with context.wrap_socket(plain, server_hostname="api.runflow.io") as client:
+            head = f"POST {RUN} HTTP/1.1\r\nHost: api.runflow.io\r\nAuthorization: Bearer k\r\n"
+            client.sendall(f"{head}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode())
+            assert client.recv(100).startswith(b"HTTP/1.1 100")  # its head has come
+            server.popen.send_signal(signal.SIGTERM)
+            server.wait_for_draining()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), timeout=30)
+            client.sendall(body)
+            answer = b""
+            while part := client.recv(65_536):
+                answer += part
+        assert answer.startswith(b"HTTP/1.1 201")
+        assert server.ended() == (0, "", "")
+
+
+def test_a_control_request_does_not_get_the_period_twice(tmp_path: Path) -> None:
+    """A call of the control plane that never comes to its end is cut when the period is over."""
+    with served(tmp_path, None, "--grace", "0.05") as server, RawClient(server.control, timeout_s=30) as client:
+        token = server.places["control"]["token"]
+        host = server.control.removeprefix("http://")
+        client.send(
+            f"POST /worlds HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Length: 9\r\n"
+            "Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n".encode()
+        )
+        assert client.answer() is not None
+        server.popen.send_signal(signal.SIGTERM)
+        assert server.ended() == (0, "", "")
 
 
 @pytest.mark.parametrize("grace", ["-1", "nan", "soon", "1e9"])
