@@ -24,6 +24,11 @@ BROKEN: Cases = {
         ("what it says of the time before is no news", called_back().note(2, "failed").end(4).ladder(503), 2 * HOUR),
         ("an hour ago", called(), 4 + HOUR),
         ("it asked something else", called().ladder(503).request(HOUR, "models", "/v2/models"), 4 * HOUR),
+        (
+            "the answer was lost, and it found the job all the same",
+            Tale().submit(address="http://h/", fault="lose reset").poll(1).end(4).ladder(503),
+            2 * HOUR,
+        ),
     ],
     "slow-acknowledgement": [
         ("and accepted the second time", called().attempt(4, "timeout").attempt(15, number=2), 20),

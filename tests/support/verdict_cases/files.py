@@ -38,6 +38,11 @@ BROKEN: Cases = {
     "never-downloaded": [
         ("eight days later", told(), 8 * DAY),
         ("the download came too late", told().dead_file(8 * DAY), 8 * DAY),
+        (
+            "it was busy when the link died",
+            told().request(7 * DAY - 9, "list", "/v2/runs", ended=7 * DAY + 99),
+            7 * DAY + 200,
+        ),
     ],
     "download-not-retried": [
         ("the link was not ready", told().file(5, status=404, cause="url_unknown"), HOUR),

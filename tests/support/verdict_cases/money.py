@@ -300,6 +300,7 @@ KEPT: Cases = {
         ("the link is dead by now", told(), 8 * DAY),
         ("it was cancelled afterwards", told().ask(6, "cancel", state="succeeded", word="COMPLETED"), 2 * HOUR),
         ("only a tampered callback told it", called().attempt(4, fault="tamper body"), 2 * HOUR),
+        ("the answer came very late", ended().poll(5, "succeeded", fault="slow", ended=55), 2 * HOUR),
     ],
     "came-after-retention": [
         (

@@ -144,6 +144,27 @@ def test_entries_of_unknown_providers_are_passed_over() -> None:
     assert findings(tale, 8 * DAY) == ()
 
 
+def of_two(tale: Tale, other: Tale, now: float) -> set[tuple[str, str]]:
+    """Give the rules and jobs of two tales that were told of two providers in one world."""
+    entries = [*tale.entries, *other.entries]
+    verdict = judge(entries, {"acme": ACME, "other": replace(ACME, provider="other")}, now=EPOCH + round(now * 1000))
+    return {(finding.rule, finding.job) for finding in verdict.findings}
+
+
+def test_what_was_done_at_another_provider_is_no_excuse() -> None:
+    listed = Tale("other").request(HOUR, "list", "/v2/runs")
+    assert ("lost-callback-not-reconciled", "J1") in of_two(called().ladder(503), listed, 4 * HOUR)
+    held = Tale("other").request(7 * DAY - 9, "list", "/v2/runs", fault="slow", ended=7 * DAY + 99)
+    assert ("never-downloaded", "J1") in of_two(told(), held, 8 * DAY)
+    stray = Tale("other").file(5, job="", status=404, cause="url_unknown")
+    assert ("never-downloaded", "J1") in of_two(told(), stray, 8 * DAY)
+
+
+def test_jobs_of_two_providers_are_not_mixed_up() -> None:
+    other = Tale("other").submit(0, "J2").end(4, job="J2").poll(5, "succeeded", "J2").file(5, "J2")
+    assert of_two(told().note(6, "saved"), other, 10) == {("saved-nothing", "J1")}
+
+
 def test_text_tells_harms_first_and_escapes_what_came_from_outside() -> None:
     tale = Tale().refused(0, "param_range", 422).submit(1).end(4).polls([5, 6, 7, 8], "succeeded")
     tale.request(9, "unknown", "/\x1b[2J", status=404, cause="path_unknown").add(10, "dropped", what="journal", count=7)
