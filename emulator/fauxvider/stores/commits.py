@@ -7,7 +7,6 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Generic, TypeAlias, TypeVar
 
 from fauxvider.errors import StoreError
@@ -15,7 +14,7 @@ from fauxvider.errors import StoreError
 __all__ = ["GroupCommit"]
 
 W = TypeVar("W")
-_Batch: TypeAlias = tuple[list[W], "Future[None] | None"]
+_Batch: TypeAlias = tuple[list[W], "asyncio.Future[None] | None"]
 
 
 class GroupCommit(Generic[W]):
@@ -28,7 +27,7 @@ class GroupCommit(Generic[W]):
         self._do = commit
         self.around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
         self._pending: list[W] = []
-        self._asked: Future[None] | None = None
+        self._asked: asyncio.Future[None] | None = None
         self._is_handed = False
         self._batches: queue.SimpleQueue[_Batch[W] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -53,12 +52,13 @@ class GroupCommit(Generic[W]):
 
     async def flush(self) -> None:
         """Return when all that was written so far is committed. Raises StoreError when it cannot be."""
+        loop = asyncio.get_running_loop()
         if self._asked is None:
-            self._asked = Future()
+            self._asked = loop.create_future()
             if not self._is_handed:
                 self._is_handed = True
-                asyncio.get_running_loop().call_soon(self._hand_over)
-        await asyncio.shield(asyncio.wrap_future(self._asked))
+                loop.call_soon(self._hand_over)
+        await asyncio.shield(self._asked)
 
     def close(self) -> None:
         """Commit what is left. May be called more than once."""
@@ -85,9 +85,17 @@ class GroupCommit(Generic[W]):
                 self._do(turns)
         except StoreError as error:
             problem = error
-        for _, asked in batches:
-            if asked is not None:
-                if problem is None:
-                    asked.set_result(None)
-                else:
-                    asked.set_exception(problem)
+        waiting = [asked for _, asked in batches if asked is not None]
+        if waiting:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                waiting[0].get_loop().call_soon_threadsafe(_tell, waiting, problem)
+
+
+def _tell(waiting: list[asyncio.Future[None]], problem: StoreError | None) -> None:
+    """Wake those that wait for a commit: all of them in one go, since waking the loop costs more than the rest."""
+    for asked in waiting:
+        if problem is None:
+            asked.set_result(None)
+        else:
+            asked.set_exception(problem)
+            asked.exception()  # whoever waited may be gone
