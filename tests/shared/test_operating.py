@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.holding import SOON, Held
 from support.process import Process, fetch, serving_process
+from support.raw import RawClient
 from support.valkey import Valkey
 
 
@@ -78,3 +79,19 @@ def test_a_callback_under_way_at_the_end(valkey: Valkey, tmp_path: Path, is_in_t
         held.close()
     told = [(entry["number"], entry["outcome"]) for entry in entries]
     assert told == ([(1, "http")] if is_in_time else [(1, "interrupted"), (1, "http")])
+
+
+def test_a_control_request_whose_client_left_makes_nothing(valkey: Valkey) -> None:
+    with serving_process("--store", valkey.url) as server:
+        host, token = server.control.removeprefix("http://"), server.places["control"]["token"]
+        head = (
+            f"POST /worlds HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
+            "Content-Type: application/json\r\nContent-Length: 99\r\nExpect: 100-continue\r\n\r\n"
+        )
+        with RawClient(server.control, timeout_s=30) as client:
+            client.send(head.encode())
+            assert client.answer() is not None  # somebody reads its body
+        for _ in range(20):
+            assert server.ask("/worlds") == (200, {"worlds": ["default"]})
+        server.popen.send_signal(signal.SIGTERM)
+        assert server.ended() == (0, "", "")

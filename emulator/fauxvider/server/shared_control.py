@@ -11,6 +11,7 @@ import orjson
 
 from fauxvider.errors import StoreError
 from fauxvider.gate import JsonRefusedError, dump_json, parse_json
+from fauxvider.server.app import ClientLeftError
 from fauxvider.server.hops import Frame, Head, NodeGoneError
 from fauxvider.server.passing import headers_of, headers_shown
 from fauxvider.server.shared import Node
@@ -44,6 +45,8 @@ class SharedControl:
             answer, body = await self._answer(scope, receive, parts[2] if len(parts) > 2 else "")
         except StoreError as error:
             answer, body = _problem(503, str(error))
+        except ClientLeftError:
+            return
         await send(
             {"type": "http.response.start", "status": answer["status"], "headers": headers_of(answer["headers"])}
         )
@@ -134,10 +137,12 @@ class SharedControl:
 
 
 async def _read(receive: _Receive) -> bytes:
-    """Read a body; of one that is too long so much that the routes refuse it."""
+    """Read a body; of one that is too long so much that the routes refuse it. Raises ClientLeftError."""
     parts, size = [], 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeftError
         part = message.get("body", b"")
         size += len(part)
         if size <= MAX_BODY + 65_536:
