@@ -109,7 +109,7 @@ _OPTIONS = (
 @with_options(TLS_OPTIONS)
 @with_options(RENDER_OPTIONS)
 def serve(**given: Any) -> None:
-    """Serve the providers until interrupted (Ctrl-C ends within a second)."""
+    """Serve the providers until interrupted (Ctrl-C; a second one waits for nothing)."""
     parts: dict[str, Any] = {
         "render": RenderOptions.taken(given),
         "tls": TlsOptions.taken(given),
