@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from fauxvider.cli import verify as verify_command
 from fauxvider.cli.verify import verify as command
 from fauxvider.contract.parse import ContractFile, open_contract
 from fauxvider.errors import FauxviderError
 from fauxvider.server.runner import Urls
+from fauxvider.toolkit.verify.case import Case, Result
 from fauxvider.toolkit.verify.client import Client, UnreachableError
 from fauxvider.toolkit.verify.propose import propose
 from fauxvider.toolkit.verify.run import Settings, estimate, plan, verify
@@ -143,7 +145,21 @@ def test_a_planted_drift_is_found_where_it_was_planted(name: str, tmp_path: Path
 
 @pytest.mark.parametrize(
     "name",
-    ["a field of the queued answer is renamed", "a megapixel is 1048576 pixels", "only server errors are tried again"],
+    [
+        "a field of the queued answer is renamed",
+        "a megapixel is 1048576 pixels",
+        "only server errors are tried again",
+        "callbacks are tried five times",
+        "results are kept for ten minutes",
+        "a run takes twice as long",
+        "the queue is slow",
+        "the signature is base64",
+        "the signature covers the event's id too",
+        "the signature's header has another name",
+        "files are signed for another region",
+        "a success is called COMPLETED",
+        "a run is dispatched before it is queued",
+    ],
 )
 def test_what_is_proposed_holds(name: str, tmp_path: Path) -> None:
     drift = next(one for one in benchmark().drifts() if one.name == name)
@@ -315,3 +331,65 @@ def test_wrong_usage_is_told(given: tuple[str, ...], said: str) -> None:
         _run(*given)
     assert said in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+# --- progress
+
+
+class _Ticking:
+    """A clock whose every reading is some seconds later."""
+
+    def __init__(self, step_ms: int) -> None:
+        self._now, self._step = 0, step_ms
+
+    def __call__(self) -> int:
+        self._now += self._step
+        return self._now
+
+
+def _result(outcome: str) -> Result:
+    return Result(Case("a case", "/x", lambda _session: None), outcome)  # type: ignore[arg-type]
+
+
+def test_off_a_terminal_a_line_comes_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verify_command, "monotonic_ms", _Ticking(1_000))
+    progress = verify_command._Progress(3, is_terminal=False)
+    for number in (1, 2):
+        progress.heard("asks: a run to its end")
+        for left in range(30, 0, -1):
+            progress.heard(f"for the end of job x, {left} s at most")
+        progress.told(number, _result("failed"))
+    lines = capsys.readouterr().err.splitlines()
+    assert 4 <= len(lines) <= 8  # not sixty
+    assert lines[0].startswith("[0/3] after ")
+    assert lines[-1].startswith("[1/3] after ")
+    assert "1 failed: a run to its end, waiting for the end of job x, " in lines[-1]
+    assert lines[-1].endswith(" s at most")
+
+
+def test_on_a_terminal_every_case_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = verify_command._Progress(2, is_terminal=True)
+    progress.heard("asks: a case")
+    progress.heard("for one callback, 120 s at most")
+    progress.told(1, _result("passed"))
+    progress.told(2, _result("not checked"))
+    text = capsys.readouterr().err
+    assert "[0/2] a case, waiting for one callback, 120 s at most" in text
+    assert "[1/2] ok a case" in text
+    assert text.endswith("[2/2] - a case\n")
+
+
+def test_a_server_whose_time_stands_still_is_waited_for_and_that_is_said() -> None:
+    file, heard = open_contract("runpod"), list[str]()
+    with served(clock="manual") as urls:  # without its control plane no job there ever ends
+        only = ("run of flux-dev: to its end",)
+        settings = Settings(base_url=f"{urls.provider}/runpod", only=only, patience_ms=900, heard=heard.append)
+        (result,) = verify(file, settings, plan(file, settings))
+    assert result.outcome == "not checked"
+    assert "did not end within" in result.reason
+    assert heard[0] == "asks: run of flux-dev: to its end"
+    waits = [one for one in heard if one.startswith("for the end of job ")]
+    assert len(waits) >= 2
+    assert all(one.endswith(("1 s at most", "0 s at most")) for one in waits)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from fauxvider.cli.rendering import with_options
+from fauxvider.clock import monotonic_ms
 from fauxvider.contract.parse import ContractFile, open_contract
 from fauxvider.errors import UsageError
 from fauxvider.toolkit.verify.case import Case, Result
@@ -30,6 +31,7 @@ __all__ = ["verify"]
 
 _MADE_UP_KEY = "key-of-verify"
 _BUDGET = "0.05"
+_QUIET_MS = 10_000  # off a terminal: how long nothing is said at least
 
 _OPTIONS = (
     click.option("--base-url", metavar="URL", default="", help="Where the provider's API answers."),
@@ -152,7 +154,8 @@ def verify(provider: str, **given: Any) -> None:
         _list(cases, cost, file, settings)
         return
     _agree(cost, file, settings, options)
-    results = run_cases(file, settings, cases, told=_progress(len(cases)))
+    progress = _Progress(len(cases), is_terminal=sys.stderr.isatty())
+    results = run_cases(file, replace(settings, heard=progress.heard), cases, told=progress.told)
     token = os.environ.get(options.control_token_env, "") if options.control else ""
     report = Report(
         file,
@@ -241,15 +244,40 @@ def _agree(cost: Decimal, file: ContractFile, settings: Settings, options: Verif
         click.confirm("Go on?", abort=True, err=True)
 
 
-def _progress(total: int) -> Callable[[int, Result], None] | None:
-    if not sys.stderr.isatty():
-        return None
+class _Progress:
+    """What is told while cases are asked: on a terminal every case, elsewhere a line now and then."""
 
-    def told(number: int, result: Result) -> None:
-        mark = {"passed": "ok", "failed": "FAILED", "not checked": "-"}[result.outcome]
-        click.echo(f"\r\033[K[{number}/{total}] {mark} {result.case.name[:80]}", nl=number == total, err=True)
+    def __init__(self, total: int, *, is_terminal: bool) -> None:
+        self._total = total
+        self._is_terminal = is_terminal
+        self._number = self._failed = 0
+        self._doing = ""
+        self._began = self._told = monotonic_ms()
 
-    return told
+    def heard(self, what: str) -> None:
+        """Take what is asked, or what is waited for."""
+        if what.startswith("asks: "):
+            self._doing, what = what.removeprefix("asks: "), ""
+        waits = f", waiting {what}" if what else ""
+        if self._is_terminal and waits:
+            click.echo(f"\r\033[K{self._head} {self._doing[:50]}{waits}", nl=False, err=True)
+        elif not self._is_terminal and monotonic_ms() - self._told >= _QUIET_MS:
+            self._told = monotonic_ms()
+            passed = (self._told - self._began) // 1000
+            click.echo(f"{self._head} after {passed} s, {self._failed} failed: {self._doing}{waits}", err=True)
+
+    @property
+    def _head(self) -> str:
+        return f"[{self._number}/{self._total}]"
+
+    def told(self, number: int, result: Result) -> None:
+        """Take a result."""
+        self._number = number
+        self._failed += result.outcome == "failed"
+        if self._is_terminal:
+            mark = {"passed": "ok", "failed": "FAILED", "not checked": "-"}[result.outcome]
+            name = result.case.name[:80]
+            click.echo(f"\r\033[K{self._head} {mark} {name}", nl=number == self._total, err=True)
 
 
 def _write(report: Report, options: VerifyOptions) -> None:

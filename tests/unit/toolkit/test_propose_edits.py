@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,15 @@ import pytest
 
 from fauxvider.contract.lint import findings
 from fauxvider.contract.parse import ContractFile
+from fauxvider.contract.templates import TemplateCompiler
+from fauxvider.engine.signing import sign
 from fauxvider.errors import UsageError
 from fauxvider.toolkit.verify.case import Case, Result
 from fauxvider.toolkit.verify.edits import Editor, flow
 from fauxvider.toolkit.verify.propose import propose
+from fauxvider.toolkit.verify.signatures import other_signing
 from fauxvider.toolkit.verify.wants import Mismatch
+from fauxvider_contracts import provider_path
 
 ACME = Path(__file__).parents[2] / "data" / "acme.yaml"
 FILE = ContractFile.read(ACME)
@@ -118,3 +123,88 @@ def test_a_template_is_not_guessed_at() -> None:
 def test_a_date_is_a_date(day: str) -> None:
     with pytest.raises(UsageError, match="YYYY-MM-DD"):
         propose(FILE, {}, [], date=day)
+
+
+# --- what was measured
+
+
+def pace(rule: str, ms: int, low: int, high: int) -> Mismatch:
+    return Mismatch(rule, "pace", f"{low} to {high} ms", f"{ms} ms", {"ms": ms, "low": low, "high": high})
+
+
+@pytest.mark.parametrize(
+    ("rule", "ms", "low", "high", "wanted"),
+    [
+        ("/lifecycle/phases/1/lasts", 8_050, 4_000, 4_000, "8000ms"),
+        ("/lifecycle/phases/1/lasts", 1_010, 4_000, 4_000, "1000ms"),
+        ("/lifecycle/phases/0/lasts", 190, 10, 30, {"uniform": ["100ms", "300ms"]}),
+    ],
+)
+def test_a_law_lasts_so_many_times_as_long(rule: str, ms: int, low: int, high: int, wanted: Any) -> None:
+    found = proposal(pace(rule, ms, low, high))
+    assert at(found.text, rule) == wanted
+    assert "times as long" in found.changes[0]
+    assert f"{ms} ms were seen" in found.changes[0]
+
+
+def test_a_law_of_work_keeps_its_form() -> None:
+    old = FILE.resolved()["models"]["dev"]["timing"]["IN_PROGRESS"]
+    assert "work" in old
+    new = at(
+        proposal(pace("/models/dev/timing/IN_PROGRESS", 5_000, 9_900, 10_100)).text, "/models/dev/timing/IN_PROGRESS"
+    )
+    assert new.keys() == old.keys()
+    assert new["work"]["steps"] == old["work"]["steps"]
+    assert new.get("spread") == old.get("spread")
+    assert new["work"]["base"] != old["work"]["base"]
+
+
+def test_states_come_in_another_order() -> None:
+    words = ["IN_PROGRESS", "IN_QUEUE"]
+    found = proposal(Mismatch("/lifecycle/phases", "states", "", "", words))
+    assert [one["state"] for one in at(found.text, "/lifecycle/phases")] == words
+    unknown = proposal(Mismatch("/lifecycle/phases", "states", "", "", ["IN_PROGRESS", "ELSEWHERE"]))
+    assert unknown.changes == []
+
+
+def test_a_signature_is_made_in_another_way() -> None:
+    way = {"text": "{delivery.id}.{payload}", "encoding": "base64"}
+    found = proposal(Mismatch("/callbacks/signature", "the way of signing", "", "", way))
+    assert {key: at(found.text, f"/callbacks/signature/{key}") for key in way} == way
+    name = next(iter(FILE.resolved()["callbacks"]["headers"]))
+    moved = proposal(
+        Mismatch(f"/callbacks/headers/{name}", "the signature's header", name, "X-Sign", {"header": "X-Sign"})
+    )
+    assert "X-Sign" in at(moved.text, "/callbacks/headers")
+    assert name not in at(moved.text, "/callbacks/headers")
+
+
+def test_how_it_was_signed_is_found_out() -> None:
+    rule = FILE.resolve().callbacks.signature  # type: ignore[union-attr]
+    assert rule is not None
+    names = {"payload": '{"a":1}', "timestamp": "1763600000", "delivery": {"id": "dlv_1"}, "job": {"id": "j"}}
+    secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="
+    compiler = TemplateCompiler({})
+    for text in ("{timestamp}.{payload}", "{delivery.id}.{timestamp}.{payload}"):
+        for encoding in ("hex", "base64"):
+            made = sign(replace(rule, text=compiler.compile(text), encoding=encoding), secret, names)
+            way = other_signing(rule, secret, names, f"t=1,v1={made}")
+            assert way is not None
+            assert (way.get("text", text), way.get("encoding", rule.encoding)) == (text, encoding)
+    assert other_signing(rule, secret, names, "nonsense") is None
+    assert other_signing(rule, "another secret", names, sign(rule, secret, names)) is None
+
+
+def test_a_word_of_another_reading_switches_to_it() -> None:
+    file = ContractFile.read(provider_path("onemin"))
+    text = provider_path("onemin").read_text(encoding="utf-8")
+    reading = next(
+        name for name, one in file.readings.items()
+        if any("COMPLETED" in file.resolved({name: case})["lifecycle"]["states"] for case in one.cases)
+    )  # fmt: skip
+    case = Case("a case", "/x", lambda _session: None)
+    missed = Mismatch("/lifecycle/states/SUCCESS", "/status", "SUCCESS", "COMPLETED", "COMPLETED")
+    found = propose(file, {}, [Result(case, "failed", mismatches=(missed,))], date="2026-11-21")
+    default = ContractFile(found.text, file="new.yaml").readings[reading].default
+    assert "COMPLETED" in file.resolved({reading: default})["lifecycle"]["states"]
+    assert found.text != text

@@ -104,10 +104,9 @@ def check_query(session: Session, url: Url, address: str) -> None:
     scope = given.get("X-Amz-Credential", "").split("/")
     for index, name in ((2, "region"), (3, "service")):
         value = getattr(rules, name)
-        if len(scope) != 5 or scope[index] != value:
-            session.fail(
-                f"{at}/sigv4/{name}", "query X-Amz-Credential", value, scope[index] if len(scope) == 5 else "none"
-            )
+        seen = scope[index] if len(scope) == 5 else None
+        if seen != value:
+            session.fail(f"{at}/sigv4/{name}", "query X-Amz-Credential", value, seen or "none", seen)
     if len(given.get("X-Amz-Signature", "")) != 64:
         session.fail(
             f"{at}/signer", "query X-Amz-Signature", "64 hexadecimal digits", given.get("X-Amz-Signature", "none")

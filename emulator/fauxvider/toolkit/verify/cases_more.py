@@ -10,6 +10,7 @@ from fauxvider.contract.model import Model, Operation
 from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.cases_requests import any_call
 from fauxvider.toolkit.verify.jobs import Watch, start, submissions
+from fauxvider.toolkit.verify.measuring import measured_span
 from fauxvider.toolkit.verify.samples import Call, NotAskedError
 from fauxvider.toolkit.verify.session import Session
 from fauxvider.toolkit.verify.wants import Exactly, Like, Listed, Want
@@ -207,7 +208,18 @@ def _window(session: Session, operation: str, model: str) -> None:
         if (run.id in text) is not is_same:
             wanted = "the job of the first" if is_same else "another job"
             session.fail("/idempotency/window", f"{moment - born} ms after the first", wanted, "not so")
+            _remembered(session, operation, model)
             return
+
+
+def _remembered(session: Session, operation: str, model: str) -> None:
+    """Find out how long a key is remembered, where it is one of the usual spans."""
+    call, run = _keyed(session, operation, model, "verify-how-long")
+    session.submit(call, run)
+    born = session.world.now() if session.world is not None else 0
+    span = measured_span(session, born, lambda: run.id in session.send(call).text, slack=10)
+    if span is not None:
+        session.fail("/idempotency/window", "how long a key is remembered", "the contract's", f"{span} ms", span)
 
 
 def _visible(session: Session, operation: str, model: str) -> None:

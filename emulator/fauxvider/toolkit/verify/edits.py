@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -36,11 +36,22 @@ class Editor:
         self.tree: Map = file.resolved(readings)
         self.unresolved: Map = file.tree  # with every case of every reading
         self._file = file
+        self._readings = readings
         self._text = text
         self._scalars, self._containers = _spans(text)
         self._pending: dict[str, Map] = {}  # mappings that are rewritten, as they will be
         self._starts = _line_starts(text)
         self._changes: dict[tuple[int, int], str] = {}
+
+    def cases(self) -> Iterator[tuple[str, str]]:
+        """Walk the cases of the contract's readings that are not in force."""
+        choice = self._file.choice(self._readings)
+        for name, reading in self._file.readings.items():
+            yield from ((name, case) for case in reading.cases if case != choice[name])
+
+    def under(self, readings: Mapping[str, str]) -> Map:
+        """Give the contract's tree under other readings than those in force."""
+        return self._file.resolved({**self._readings, **readings})
 
     def at(self, pointer: str) -> Any:
         node: Any = self.tree

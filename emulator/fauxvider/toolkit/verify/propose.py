@@ -18,6 +18,7 @@ from fauxvider.errors import ContractError, UsageError
 from fauxvider.toolkit.places import rule_at
 from fauxvider.toolkit.verify.case import Result
 from fauxvider.toolkit.verify.edits import Editor, flow
+from fauxvider.toolkit.verify.proposals import order, other_reading, pace, signing
 from fauxvider.toolkit.verify.wants import Mismatch
 from fauxvider.values import parse_money, span_text
 
@@ -109,10 +110,13 @@ def _text(file: ContractFile) -> str:
 
 def _once(results: Sequence[Result]) -> Iterator[Mismatch]:
     """Walk what did not fit, each rule once: the first that was seen of it."""
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, bool]] = set()
     for result in results:
         for one in result.mismatches:
-            key = (one.rule, one.place if one.kind in ("extra", "missing") else one.kind)
+            # What was measured is told beside what did not fit: it is another statement about the rule.
+            is_measured = isinstance(one.observed, dict | list)
+            is_apart = is_measured or one.kind in ("extra", "missing")
+            key = (one.rule, one.place if is_apart else one.kind, one.observed is None)
             if key not in seen:
                 seen.add(key)
                 yield one
@@ -316,4 +320,15 @@ def _literal(value: Any) -> Any:
     return [_literal(one) for one in value] if isinstance(value, list) else value
 
 
-_KINDS: tuple[Callable[[Editor, Mismatch], str | None], ...] = (_word, _life, _delays, _count, _field, _scalar)
+_KINDS: tuple[Callable[[Editor, Mismatch], str | None], ...] = (
+    signing,
+    pace,
+    order,
+    other_reading,
+    _word,
+    _life,
+    _delays,
+    _count,
+    _field,
+    _scalar,
+)

@@ -42,6 +42,7 @@ class Settings:
     receiver_port: int = 0
     patience_ms: int = 120_000
     client: Client = field(default_factory=Client)
+    heard: Callable[[str], None] | None = None  # what is asked, and what is waited for, as it happens
 
 
 def plan(file: ContractFile, settings: Settings) -> list[Case]:
@@ -88,6 +89,8 @@ def _asked(file: ContractFile, settings: Settings, case: Case, *, is_first: bool
         unit = file.resolve(settings.readings).account.unit
         return Result(case, "not checked", f"it costs {case.price} {unit}, which would pass the budget (--budget)")
     began = monotonic_ms()
+    if settings.heard is not None:
+        settings.heard(f"asks: {case.name}")
     session = _session(file, settings, case)
     try:
         case.ask(session)
@@ -137,4 +140,5 @@ def _session(file: ContractFile, settings: Settings, case: Case | None = None) -
         purse=settings.purse,
         patience_ms=settings.patience_ms,
         receiver_at=(settings.receiver_host or "127.0.0.1", settings.receiver_port),
+        heard=settings.heard,
     )
