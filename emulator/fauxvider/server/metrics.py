@@ -159,9 +159,12 @@ class Metrics:
             self._task.cancel()
 
     async def _go_on(self) -> None:
+        took = 0.0
         while True:
-            await asyncio.sleep(_EACH_S)
+            await asyncio.sleep(max(_EACH_S, 50 * took))  # a look at very many worlds takes its time
+            began = precise_s()
             self.refresh()
+            took = precise_s() - began
 
     async def show(self, request: HttpRequest) -> Response:
         """Answer `GET /metrics`."""
