@@ -108,7 +108,8 @@ class Target:
     def is_reached(self) -> bool:
         """Tell whether a request for the model comes to this operation, where several share a path by their bodies."""
         named = dict(self.named("body"))
-        rivals = [one for one in self.contract.operations.values() if one.path == self.operation.path]
+        here = (self.operation.path, self.operation.origin)
+        rivals = [one for one in self.contract.operations.values() if (one.path, one.origin) == here]
         for one in rivals:
             asked = [named[place] in values for place, values in one.when if place in named]
             if one.name == self.operation.name:

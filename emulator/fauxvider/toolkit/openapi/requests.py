@@ -125,24 +125,26 @@ def _query(material: Material, name: str, about: str, schema: Schema, at: tuple[
 
 
 def _header_parameters(material: Material, operation: Operation) -> Iterator[dict[str, Any]]:
+    """Name the headers that ask for something; what asks for nothing known is passed over: any text will do."""
     waits = operation.waits
     if waits is not None and waits.header:
-        number = f"{'=' if waits.directive else ''}[0-9]{{1,9}}"
-        said = f"{re.escape(waits.directive)}({number}){'?' if waits.bare is not None else ''}"
-        about = f"How long to hold the answer, in {'s' if waits.unit == 1000 else 'ms'}"
+        bounds = f"{waits.low // waits.unit} to {waits.high // waits.unit} {_UNITS[waits.unit]}"
+        given = f"{waits.directive}=" if waits.directive else ""
+        example = f"{given}{waits.low // waits.unit}"
         where = _short(material.pointer("operations", operation.name, "waits"))
-        bounds = f"{waits.low // waits.unit} to {waits.high // waits.unit}"
-        yield _header(waits.header, f"{about}, {bounds}", f"^{said}$", where)
+        yield _header(waits.header, f"How long to hold the answer: {example}, {bounds}", example, where)
     for deadline in material.contract.deadlines if operation.kind == "submit" else ():
         if deadline.header:
             where = _short(material.pointer("lifecycle", "deadlines", deadline.name))
-            about = f"A limit on the job, in {'s' if deadline.unit == 1000 else 'ms'}"
-            yield _header(deadline.header, about, "^[0-9]{1,9}$", where)
+            yield _header(deadline.header, f"A limit on the job, in {_UNITS[deadline.unit]}", "60", where)
 
 
-def _header(name: str, about: str, pattern: str, where: Mapping[str, Any]) -> dict[str, Any]:
+_UNITS = {1: "ms", 1000: "s"}
+
+
+def _header(name: str, about: str, example: str, where: Mapping[str, Any]) -> dict[str, Any]:
     shown = "-".join(part.capitalize() for part in name.split("-"))
-    schema = {"type": "string", "pattern": pattern}
+    schema = {"type": "string", "examples": [example]}
     return {"name": shown, "in": "header", "description": about, "schema": schema, **where}
 
 
