@@ -135,7 +135,11 @@ class Served:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(60)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:  # a million jobs take their time to be forgotten
+            self.process.kill()
+            self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
 
@@ -292,20 +296,20 @@ def machine() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=100_000, help="how many jobs pile up (10^6: some minutes a store)")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="of the workers' part; 0 leaves it out, and the picture")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--svg", type=Path)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     result: dict[str, Any] = {"machine": machine()}
-    result["workers"] = of_workers(given.rounds, given.seconds)
+    result["workers"] = of_workers(given.rounds, given.seconds) if given.rounds else []
     result["stores"] = [of_jobs(kind, given.jobs) for kind in ("memory", "sqlite", "valkey")]
     say("")
     print("\r", end="", file=sys.stderr)
     show(result)
     if given.json:
         given.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    if given.svg:
+    if given.svg and given.rounds:
         given.svg.write_text(picture(result), encoding="utf-8")
 
 
