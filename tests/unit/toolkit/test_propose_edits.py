@@ -162,7 +162,9 @@ def test_a_law_of_work_keeps_its_form() -> None:
 def test_states_come_in_another_order() -> None:
     words = ["IN_PROGRESS", "IN_QUEUE"]
     found = proposal(Mismatch("/lifecycle/phases", "states", "", "", words))
-    assert [one["state"] for one in at(found.text, "/lifecycle/phases")] == words
+    phases = at(found.text, "/lifecycle/phases")
+    assert [one["state"] for one in phases] == words
+    assert all("observed verify-2026-11-21 @2026-11-21 - its place" in one["evidence"] for one in phases)
     unknown = proposal(Mismatch("/lifecycle/phases", "states", "", "", ["IN_PROGRESS", "ELSEWHERE"]))
     assert unknown.changes == []
 

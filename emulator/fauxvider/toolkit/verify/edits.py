@@ -35,6 +35,7 @@ class Editor:
     def __init__(self, file: ContractFile, readings: Mapping[str, str], text: str) -> None:
         self.tree: Map = file.resolved(readings)
         self.unresolved: Map = file.tree  # with every case of every reading
+        self.witness = ""  # what is written as evidence of a change: `observed SOURCE @DATE`
         self._file = file
         self._readings = readings
         self._text = text

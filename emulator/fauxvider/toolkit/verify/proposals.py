@@ -79,8 +79,18 @@ def order(editor: Editor, one: Mismatch) -> str | None:
     by_word = {phase["state"]: phase for phase in phases}
     if sorted(by_word) != sorted(one.observed):
         return None
-    new = [by_word[word] for word in one.observed]
+    # Each phase has evidence of its own, and the list has none.
+    old = [phase["state"] for phase in phases]
+    new = [
+        by_word[word] if old[number] == word else _witnessed(by_word[word], editor.witness)
+        for number, word in enumerate(one.observed)
+    ]
     return f"come as {flow(one.observed)}" if editor.put(one.rule, new) else None
+
+
+def _witnessed(phase: Mapping[str, Any], witness: str) -> dict[str, Any]:
+    said = phase.get("evidence")
+    return {**phase, "evidence": [*(said if isinstance(said, list) else [said]), f"{witness} - its place"]}
 
 
 def other_reading(editor: Editor, one: Mismatch) -> str | None:

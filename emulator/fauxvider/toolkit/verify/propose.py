@@ -45,6 +45,7 @@ def propose(
     text = _text(file)
     editor, made = Editor(file, readings, text), Proposal()
     source = f"verify-{day}"
+    editor.witness = f"observed {source} @{day}"
     changed: set[str] = set()
     pending: list[Mismatch] = []
     renamed = dict(_renamed(results))
