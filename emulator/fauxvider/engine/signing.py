@@ -43,6 +43,7 @@ _SIGNATURE: Final = "X-Amz-Signature"
 _NEEDED = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders")
 _DATE = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
 _EXPIRES = re.compile(r"[0-9]{1,6}")
+_MAX_KEPT = 4096  # characters of a URL that is remembered
 _DAY: Final = 86_400
 _PORTS = {"http": 80, "https": 443}
 
@@ -106,6 +107,17 @@ def verify(
     request is `unsigned`. Like S3, names and values are compared decoded, so a client may encode
     them in its own way.
     """
+    judge = _remembered if len(path) + len(query) <= _MAX_KEPT else _judged
+    life = judge(method, host, path, query, secret_key, region, service, access_key)
+    if isinstance(life, str):
+        return life
+    return "ok" if now_ms <= life else "expired"
+
+
+def _judged(  # noqa: PLR0917 - all that a signature depends on, as the key under which it is remembered
+    method: str, host: str, path: str, query: str, secret_key: str, region: str, service: str, access_key: str | None
+) -> int | Literal["forged", "unsigned"]:
+    """Give the last moment of a presigned request's life, or what is wrong with it at any moment."""
     pairs = [_pair(part) for part in query.split("&") if part]
     sent = dict(pairs)
     if _SIGNATURE.encode() not in sent:
@@ -128,7 +140,11 @@ def verify(
     wanted = _signature(key, method=method, host=host, path=path, query=canonical, date=date, scope=scope)
     if not hmac.compare_digest(wanted.encode(), signature) or not 0 < int(expires) <= MAX_EXPIRES:
         return "forged"
-    return "ok" if now_ms <= issued + int(expires) * 1000 else "expired"
+    return issued + int(expires) * 1000
+
+
+# A picture is asked for again: whole, in ranges, after a break. What has been altered is another request.
+_remembered = lru_cache(maxsize=512)(_judged)
 
 
 def host_header(url: str) -> str:

@@ -259,3 +259,15 @@ def test_botocore_signs_what_we_sign(case: dict[str, Any], extra: dict[str, str]
     ours = dict(parse_qsl(presign(extra=extra, **case), keep_blank_values=True, strict_parsing=True))
     theirs = dict(parse_qsl(botocore_query(case, extra), keep_blank_values=True, strict_parsing=True))
     assert ours == theirs
+
+
+def test_a_url_that_has_been_good_is_judged_no_softer_for_it() -> None:
+    text = query()
+    for _ in range(2):
+        assert judged(text) == "ok"
+        assert judged(text, now_ms=ISSUED + WEEK * 1000) == "ok"
+        assert judged(text, now_ms=ISSUED + WEEK * 1000 + 1) == "expired"
+        for change in ({"method": "PUT"}, {"host": "elsewhere"}, {"path": PATH + "x"}, {"secret_key": "other"}):
+            assert judged(text, **change) == "forged"
+        assert judged(text[:-1] + ("0" if text[-1] != "0" else "1")) == "forged"
+        assert judged(text + "&x-id=GetObject") == "forged"
