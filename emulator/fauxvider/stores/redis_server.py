@@ -54,7 +54,7 @@ class Server:
 def open_server(url: str, *, power_loss: bool, node: str = "") -> Server:
     """Connect and look. Raises UsageError for a bad address, StoreError for a server that is not fit."""
     client, lease_s = _client(url)
-    shown = _shown(url)
+    shown, secret = _shown(url), ""
     try:
         doubt = _doubt(client, power_loss=power_loss)
         if not doubt:
