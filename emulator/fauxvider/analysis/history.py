@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from fauxvider.analysis.entries import is_lost, moment_of, money_in, ordered, text_in, whole_in
@@ -79,9 +80,16 @@ class History:
             return None
         if not look.faults and look.status < 500 and look.status != 429:
             return None
-        same = _same(job)
-        later = (other for other in self.jobs.values() if 0 <= other.accepted - look.at <= _DAY and other is not job)
-        return next((other for other in later if other.charged and _same(other) == same), None)
+        equal = (other for other in self._equal[_same(job)] if other.charged and other is not job)
+        return next((other for other in equal if 0 <= other.accepted - look.at <= _DAY), None)
+
+    @cached_property
+    def _equal(self) -> dict[tuple[str, ...], list[JobStory]]:
+        """The jobs by what was asked for."""
+        groups: dict[tuple[str, ...], list[JobStory]] = {}
+        for job in self.jobs.values():
+            groups.setdefault(_same(job), []).append(job)
+        return groups
 
     def _by_kind(self, entry: Mapping[str, Any]) -> None:
         kind = entry.get("kind")

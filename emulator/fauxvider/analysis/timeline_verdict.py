@@ -29,6 +29,6 @@ def _finding(finding: Finding, began: int) -> str:
     return (
         f'<section class="alarm{" mild" if finding.severity == "risk" else ""}">'
         f'<p><b>{finding.severity}</b><b class="mono">{finding.rule}</b>{job}<br>{about}</p>'
-        f'<table><tbody>{rows}</tbody></table>'
+        f"<table><tbody>{rows}</tbody></table>"
         f"<p><b>Harm</b>{text_of(finding.harm)}</p><p><b>Fix</b>{text_of(finding.fix)}</p></section>"
     )
