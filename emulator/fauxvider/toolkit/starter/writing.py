@@ -23,7 +23,15 @@ def starter_text(facts: Facts, *, date: str, schema: str = SCHEMA_FILE) -> str:
     """Write the contract; `date` is the day on which its facts were taken (YYYY-MM-DD)."""
     return (
         "\n".join(
-            [*_head(facts, date, schema), *_middle(facts), *_catalogue(facts), *_operations(facts), *_tail(facts)]
+            [
+                *_head(facts, schema),
+                *_top(facts, date),
+                *_middle(facts),
+                *_errors(facts),
+                *_catalogue(facts),
+                *_operations(facts),
+                *_tail(facts),
+            ]
         )
         + "\n"
     )
@@ -63,8 +71,7 @@ def _said(known: str, otherwise: str) -> str:
     return inline(text)
 
 
-def _head(facts: Facts, date: str, schema: str) -> Iterator[str]:
-    known = facts.known.get
+def _head(facts: Facts, schema: str) -> Iterator[str]:
     yield f"# yaml-language-server: $schema={schema}"
     yield f"# The contract of {_oneline(facts.title)}: what its stand-in answers."
     yield "# The language: docs/contract-language.md of fauxvider; `fauxvider schema contract` is its machine form."
@@ -80,6 +87,10 @@ def _head(facts: Facts, date: str, schema: str) -> Iterator[str]:
     yield f"#   fauxvider verify THIS_FILE --base-url {facts.origin}    # does the real one agree?"
     for note in facts.notes:
         yield f"# Not taken over: {_oneline(note)}"
+
+
+def _top(facts: Facts, date: str) -> Iterator[str]:
+    known = facts.known.get
     yield "contract: 1"
     yield f"provider: {facts.provider}"
     yield f"title: {inline(facts.title)}"
@@ -129,6 +140,10 @@ def _middle(facts: Facts) -> Iterator[str]:
     yield f"    model_failed: {{end: failed, after: running, values: {{message: the model failed}}, evidence: {said}}}"
     yield "  default_failure: model_failed"
     yield ""
+
+
+def _errors(facts: Facts) -> Iterator[str]:
+    known = facts.known.get
     yield "# Every refusal has a cause, and each cause a face: a status and a body. Others: explain, docs section 10."
     yield "envelopes:"
     yield "  error:"
