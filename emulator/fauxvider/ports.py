@@ -324,8 +324,6 @@ class StoreFile(Protocol):
 class ClaimedWorld(KeptWorld, Protocol):
     """A world's place in a shared store, for as long as this node has it. Another claim is another place."""
 
-    lost: str  # written by who learns that the world has gone on
-
     @property
     def is_refused(self) -> bool:
         """Whether the store knows of a later claim, so that nothing of the last turn was kept for certain."""
