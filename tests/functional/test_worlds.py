@@ -60,7 +60,7 @@ def submission(site: Site, *, callback: bool = False) -> tuple[Case, dict[str, A
     found = submits(site)
     case = next((one for one in found if one.operation.waits is None), found[0])
     body = {**case.valid(), "async": True}
-    if callback and site.contract.callbacks:
+    if callback and site.contract.callbacks and site.contract.callbacks.address:
         body[site.contract.callbacks.address[0]] = HOOK
     return case, body
 

@@ -107,12 +107,11 @@ def _schema(provider: str, operation: Operation, model: str) -> Mapping[str, Any
     schema = plain(own.get("schema", {"type": "object"}))
     schema["type"] = "object"
     if model:
-        contract = contract_of(provider)
-        pinned = {"type": contract.models[model].key[0], "model": contract.models[model].key[-1]}
-        for part in own.get("model", ()):
+        (key, *_) = contract_of(provider).models[model].keys_of(len(own.get("model", ())))
+        for part, value in zip(own.get("model", ()), key, strict=True):
             root, name = _HOLE.fullmatch(part).groups()  # type: ignore[union-attr]
             if root == "body":
-                schema["properties"][name]["const"] = pinned[name]
+                schema["properties"][name]["const"] = value
     if operation.kind == "submit" and operation.input:
         (name,) = operation.input
         wanted = plain(tree["models"][model]["input"])
@@ -133,11 +132,18 @@ def _point_at_assets(provider: str, schema: dict[str, Any]) -> None:
             found["examples"] = [present[0]["key"]]
 
 
+# The walk plays a client of the providers whose documents are given; the others, which are proof of the language, have
+# documented cases, verify and strategies of their own.
+WALKED = tuple(
+    name for name in provider_names() if any(one.document for one in contract_of(name).sources.values())
+)
+
+
 @cache
 def cases(*, every_model: bool = False) -> tuple[Case, ...]:
     """Enumerate operations; those with a model once, or (`every_model`) once for each active one."""
     found = []
-    for provider in provider_names():
+    for provider in WALKED:
         contract = contract_of(provider)
         active = [name for name, model in contract.models.items() if model.active]
         owned = [name for name in active if contract.models[name].facts.get("owned")]
@@ -207,11 +213,15 @@ class Site:
         """Give values for the path's parameters: what they name follows from the contract."""
         tree = file_of(self.provider).resolved({})["operations"][case.operation.name]
         found = {}
-        for part in tree.get("model", ()):
+        model = self.ids.get("job_model", case.model) if case.operation.job else case.model
+        parts = tree.get("model", ())
+        for part, value in zip(parts, self.contract.models[model].keys_of(len(parts))[0] if parts else (), strict=True):
             root, name = _HOLE.fullmatch(part).groups()  # type: ignore[union-attr]
             if root == "path":
-                model = self.ids.get("job_model", case.model) if case.operation.job else case.model
-                found[name] = self.contract.models[model].key[0]
+                found[name] = value
+        for fact, part in tree.get("where", {}).items() if case.operation.job else ():
+            facts = self.contract.models[model].facts if model else {}
+            found[_HOLE.fullmatch(part)[2]] = str(facts.get(fact.removeprefix("facts."), "unknown"))  # type: ignore[index]
         for thing in ("job", "asset", "secret"):
             if thing in tree:
                 found[_HOLE.fullmatch(tree[thing])[2]] = self.ids.get(thing, "unknown")  # type: ignore[index]
@@ -219,7 +229,8 @@ class Site:
 
     def path(self, case: Case, **given: str) -> str:
         filled = {**self.params(case), **given}
-        return re.sub(r"\{(\w+)\+?\}", lambda hole: filled[hole[1]], case.operation.path)
+        beside = "" if case.operation.origin == self.contract.api.name else f"/~{case.operation.origin}"
+        return beside + re.sub(r"\{(\w+)\+?\}", lambda hole: filled[hole[1]], case.operation.path)
 
     def call(self, case: Case, *, path: str | None = None, method: str = "", **given: Any) -> Answer:
         headers = {**self.auth(), **given.pop("headers", {})}

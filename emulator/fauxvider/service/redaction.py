@@ -60,6 +60,7 @@ class Redactor:
     def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
         self._keys: dict[str, str] = {}
         self._intents: dict[str, str] = {}
+        self._asked: dict[int, frozenset[str]] = {}  # by the contract: headers that change what comes of a request
         for one in keys:
             self.key(one.key)
 
@@ -88,6 +89,7 @@ class Redactor:
         for one in contract.auth.accept:
             accepted.setdefault(one.header, []).append(one.scheme)
         intent = contract.idempotency.header.lower() if contract.idempotency else ""
+        asked = self._asked.get(id(contract)) or self._asked.setdefault(id(contract), _asked_in_headers(contract))
         found: dict[str, str] = {}
         for raw, data in request.headers:
             name, value = raw.decode("latin-1"), data.decode("latin-1")
@@ -97,7 +99,7 @@ class Redactor:
                 found[name] = self._credentials(value, accepted[name])
             elif name == intent:
                 found[name] = self._intents.setdefault(value, f"intent-{len(self._intents) + 1}") if value else ""
-            elif name in _KEPT:
+            elif name in asked:
                 found[name] = value
         return found
 
@@ -151,6 +153,11 @@ class Redactor:
         shown, parts = shown_address(data.decode("latin-1").replace("\\/", "/"))
         taken += parts
         return shown.encode("latin-1") if parts else data
+
+
+def _asked_in_headers(contract: Contract) -> frozenset[str]:
+    waits = [one.waits.header for one in contract.operations.values() if one.waits is not None]
+    return frozenset({*_KEPT, *waits, *(one.header for one in contract.deadlines)} - {""})
 
 
 def _is_text(body: bytes) -> bool:
