@@ -134,9 +134,7 @@ def _point_at_assets(provider: str, schema: dict[str, Any]) -> None:
 
 # The walk plays a client of the providers whose documents are given; the others, which are proof of the language, have
 # documented cases, verify and strategies of their own.
-WALKED = tuple(
-    name for name in provider_names() if any(one.document for one in contract_of(name).sources.values())
-)
+WALKED = tuple(name for name in provider_names() if any(one.document for one in contract_of(name).sources.values()))
 
 
 @cache
