@@ -45,7 +45,7 @@ def test_one_of_four_is_killed_at_every_mark(kept: ValkeyKept, tmp_path: Path) -
 
 
 def test_parent_and_all_are_killed(kept: ValkeyKept, tmp_path: Path) -> None:
-    checked(kept, [Fault("parent", "after the commit"), Fault("all", "before the first byte")], tmp_path, workers=4)
+    checked(kept, [Fault("parent", "after the commit"), Fault("all", "before the first byte")], tmp_path, workers=2)
 
 
 def test_one_sleeps_past_its_lease_and_goes_on_where_it_was(kept: ValkeyKept, tmp_path: Path) -> None:
