@@ -377,7 +377,7 @@ class Client:
             order = next((one for one in self.orders if one.id == job), None)
             if order is None:
                 self.inbox.append(payload)
-            elif order.state in ("open", "gone", "gave_up"):
+            elif order.state in ("open", "gone", "gave_up") and payload != order.told:  # a copy is no news
                 order.told, order.state = payload, "open"
                 self.called(order, payload)
 
