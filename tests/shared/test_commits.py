@@ -96,3 +96,22 @@ def test_what_is_said_again_after_a_cut_and_taken_is_kept(
 
     asyncio.run(keep())
     assert not place.lost
+
+
+def test_what_is_too_long_for_one_call_is_kept_whole_or_not_at_all(
+    valkey: Valkey, nodes: tuple[RedisFile, RedisFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fauxvider.stores.redis._LONGEST", 40)
+    place = asyncio.run(owned(nodes[0]))
+
+    async def keep(first: int) -> None:
+        for number in range(first, first + 100):
+            place.add_entry(number, {"number": number})
+        await place.flush()
+
+    asyncio.run(keep(1))
+    assert valkey.client.hlen("fauxvider:journal:w") == 100
+    taken_over(valkey, nodes[1])
+    with pytest.raises(StoreError, match="another node's by now"):
+        asyncio.run(keep(101))
+    assert valkey.client.hlen("fauxvider:journal:w") == 100

@@ -30,11 +30,13 @@ __all__ = ["RedisFile"]
 
 T = TypeVar("T")
 KEPT_ENTRIES = 10_000  # of a world's journal
+_LONGEST = 100_000  # arguments of one call, about: a server takes a million, and its core serves nobody meanwhile
 _SWEPT = 50  # worlds of dead nodes that are taken over in one go
 
 # In the commit script: which key, by its place among KEYS.
 _WORLD, _FACTS, _JOURNAL = b"1", b"2", b"3"
 _Arg: TypeAlias = str | bytes | int
+_Parts: TypeAlias = "Mapping[RedisWorld, list[list[_Arg]]]"  # operations by world, in pieces
 _Write: TypeAlias = "tuple[RedisWorld, tuple[_Arg, ...]]"  # and operations as COMMIT takes them
 
 
@@ -147,11 +149,13 @@ class RedisFile:
 
     def commit(self, turns: list[list[_Write]]) -> None:
         """Commit turns of the event loop, in one round trip; a world whose part is refused or cut is lost."""
-        parts: defaultdict[RedisWorld, list[_Arg]] = defaultdict(list)
+        parts: defaultdict[RedisWorld, list[list[_Arg]]] = defaultdict(lambda: [[]])
         for writes in turns:
             for place, operations in writes:
                 if not place.lost:
-                    parts[place].extend(operations)
+                    if len(parts[place][-1]) >= _LONGEST:
+                        parts[place].append([])
+                    parts[place][-1].extend(operations)
         if not parts:
             return
         try:
@@ -167,7 +171,7 @@ class RedisFile:
                 place.is_refused = is_certain
                 place.lost = f"{self._server.shown}: the world {place.name!r} is another node's by now"
 
-    def _committed(self, parts: Mapping[RedisWorld, list[_Arg]]) -> tuple[list[Any], bool]:
+    def _committed(self, parts: _Parts) -> tuple[list[Any], bool]:
         """Give the answers, and whether a refusal is certain to have kept nothing.
 
         Said again after a cut connection a commit does no harm: the same fields get the same values. But one that
@@ -176,7 +180,7 @@ class RedisFile:
         cuts: list[Exception] = []
         return patience().call_with_retry(lambda: self._sent(parts), cuts.append), not cuts
 
-    def _sent(self, parts: Mapping[RedisWorld, list[_Arg]]) -> list[Any]:
+    def _sent(self, parts: _Parts) -> list[Any]:
         if not self._commit:
             self._commit = self._server.once.script_load(scripts.COMMIT)
         try:
@@ -185,13 +189,16 @@ class RedisFile:
             self._server.once.script_load(scripts.COMMIT)
             return self._said(parts)
 
-    def _said(self, parts: Mapping[RedisWorld, list[_Arg]]) -> list[Any]:
-        pipeline = self._server.once.pipeline(transaction=False)
-        for place, operations in parts.items():
+    def _said(self, parts: _Parts) -> list[Any]:
+        # What is too long for one call is several, between which nobody else is served.
+        is_long = any(len(pieces) > 1 for pieces in parts.values())
+        pipeline = self._server.once.pipeline(transaction=is_long)
+        for place, pieces in parts.items():
             keys = _keys(place.name)
-            pipeline.evalsha(self._commit, len(keys), *keys, place.fence, place.name, *operations)
-        found: list[Any] = pipeline.execute()
-        return found
+            for operations in pieces:
+                pipeline.evalsha(self._commit, len(keys), *keys, place.fence, place.name, *operations)
+        answers = iter(pipeline.execute())
+        return [min(next(answers) for _ in pieces) for pieces in parts.values()]
 
     async def _call(self, work: Callable[[], T]) -> T:
         try:
