@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 from support.crash_checker import Attempt, Write
 from support.valkey import Valkey
 
-__all__ = ["Found", "Kept", "SqliteKept", "ValkeyKept"]
+__all__ = ["Found", "Kept", "SqliteKept", "ValkeyKept", "opened"]
 
 _PREFIX = "fauxvider:"
 
@@ -139,3 +140,13 @@ class ValkeyKept:
                 client.execute_command("CLIENT", "PAUSE", 1500, "ALL")
         else:
             raise ValueError(f"a server has no fault {kind!r}")
+
+
+@contextmanager
+def opened(kind: str, folder: Path, lease_s: float) -> Iterator[Kept]:
+    """Give a new store: sqlite or valkey."""
+    if kind == "sqlite":
+        yield SqliteKept(folder)
+        return
+    with Valkey(folder, "--appendonly", "yes", "--appendfsync", "always", lease_s=lease_s) as server:
+        yield ValkeyKept(server)

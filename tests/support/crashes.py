@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,9 +27,8 @@ from typing import Any
 from fauxvider import Receiver
 from fauxvider.receiver import Received
 from support.crash_checker import History, Hit, violations
-from support.crash_stores import Kept, SqliteKept, ValkeyKept
+from support.crash_stores import Kept, ValkeyKept, opened
 from support.crashing import MARKS, ORDERS
-from support.valkey import Valkey
 
 ROOT = Path(__file__).parents[1]
 __all__ = ["JOBS", "Fault", "Run", "run"]
@@ -350,16 +349,6 @@ def run(store: Kept, faults: Sequence[Fault], folder: Path, *, workers: int = 1,
 # --- the long run
 
 
-@contextlib.contextmanager
-def opened(kind: str, folder: Path) -> Iterator[Kept]:
-    """Give a new store of a kind."""
-    if kind == "sqlite":
-        yield SqliteKept(folder)
-        return
-    with Valkey(folder, "--appendonly", "yes", "--appendfsync", "always", lease_s=LEASE_S) as server:
-        yield ValkeyKept(server)
-
-
 def drawn(draw: random.Random, kind: str, workers: int) -> Fault:
     """Draw a fault: most kill or stop a process, half of them at a mark."""
     victims = ["worker"] * 6
@@ -382,7 +371,7 @@ def main() -> int:
     draw, found, totals = random.Random(given.seed), 0, dict.fromkeys(("kills", "jobs", "posts", "cut"), 0)
     for number in range(0, given.kills, 10):
         faults = [drawn(draw, given.store, given.workers) for _ in range(min(10, given.kills - number))]
-        with tempfile.TemporaryDirectory() as folder, opened(given.store, Path(folder)) as store:
+        with tempfile.TemporaryDirectory() as folder, opened(given.store, Path(folder), LEASE_S) as store:
             seen = run(store, faults, Path(folder), workers=given.workers, seed=draw.randrange(1 << 30))
             wrong = violations(seen.history)
             if wrong and given.keep:
