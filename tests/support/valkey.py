@@ -40,7 +40,11 @@ class Valkey:
         self._socket = folder / "server.sock"
         self.url = f"unix://{self._socket}?lease={lease_s}"
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
