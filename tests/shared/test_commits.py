@@ -106,7 +106,7 @@ def test_what_is_too_long_for_one_call_is_kept_whole_or_not_at_all(
 
     async def keep(first: int) -> None:
         for number in range(first, first + 100):
-            place.add_entry(number, {"number": number})
+            place.add_entry(number, (number, "note", ("number",), (number,)))
         await place.flush()
 
     asyncio.run(keep(1))

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from fauxvider.contract.model import Limit, State
 from fauxvider.engine.facts import Asset, Attempt, Charge, Delivery, Event, Job, Plan, Secret, Shape, Twist
 from fauxvider.ports import Store
-from fauxvider.stores.codec import FactError, dump_fact, load_fact
+from fauxvider.service.journal import Journal
+from fauxvider.stores.codec import FactError, dump_entry, dump_fact, load_entry, load_fact
 from fauxvider.stores.memory import MemoryStore
 from fauxvider.stores.redis import RedisFile
 from fauxvider.stores.sqlite import SqliteFile
@@ -149,9 +150,19 @@ def delivery(number: int, of: int, **more: Any) -> Delivery:
 
 def test_numbers_count_up_by_kind(run: Run) -> None:
     async def work(opened: Opened) -> None:
-        assert [await opened.store.next_number("job") for _ in range(3)] == [1, 2, 3]
+        assert [await opened.store.next_number("delivery") for _ in range(3)] == [1, 2, 3]
         assert await opened.store.next_number("asset") == 1
-        assert await (await opened.again()).next_number("job") == 4
+        assert await (await opened.again()).next_number("delivery") == 4
+
+    run(work)
+
+
+def test_no_number_of_a_job_comes_again(run: Run) -> None:
+    async def work(opened: Opened) -> None:
+        for number in (1, 2):
+            assert await opened.store.next_number("job") == number
+            await opened.store.add_job(job(number))
+        assert await (await opened.again()).next_number("job") == 3
 
     run(work)
 
@@ -328,6 +339,22 @@ jobs = st.builds(
 @given(jobs)
 def test_a_job_reads_back_as_it_was_written(made: Job) -> None:
     assert load_fact(Job, dump_fact(made)) == made
+
+
+@given(
+    st.dictionaries(texts.filter(bool), st.none() | texts | st.integers(0, 9) | st.decimals(0, 9, places=3), max_size=6)
+)
+def test_a_journal_entry_reads_back_as_the_journal_shows_it(facts: dict[str, Any]) -> None:
+    journal = Journal(sink=lambda _, entry: written.append(dump_entry(entry)))
+    written: list[bytes] = []
+    journal.add(5, "note", tuple(facts), tuple(facts.values()))
+    assert [load_entry(entry) for entry in written] == list(journal.entries())
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '[1, "note", ["a"], []]', "null"])
+def test_what_is_no_journal_entry(text: str) -> None:
+    with pytest.raises(FactError, match="a stored journal entry cannot be read"):
+        load_entry(text)
 
 
 @given(

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
+from fauxvider.stores.codec import load_entry
 from support.crash_checker import Attempt, Write
 from support.valkey import Valkey
 
@@ -84,7 +85,7 @@ class SqliteKept:
             for world, fact in rows.execute("SELECT world, fact FROM charges"):
                 found.charged.append(f"{world}/{json.loads(fact)['job_id']}")
             for world, entry in rows.execute("SELECT world, entry FROM journal"):
-                found.add_entry(world, json.loads(entry))
+                found.add_entry(world, load_entry(entry))
             for world, state in rows.execute("SELECT name, state FROM worlds"):
                 found.clocks[world] = json.loads(state).get("now", 0)
         return found
@@ -118,7 +119,7 @@ class ValkeyKept:
                     elif kind == "charge":
                         found.charged.append(f"{name}/{json.loads(value)['job_id']}")
                 for entry in client.hvals(f"{_PREFIX}journal:{name}"):
-                    found.add_entry(name, json.loads(entry))
+                    found.add_entry(name, load_entry(entry))
                 found.clocks[name] = json.loads(client.hget(f"{_PREFIX}world:{name}", "state")).get("now", 0)
         return found
 

@@ -23,36 +23,35 @@ _LONG = 8  # a shorter key is found in every second word
 _STAND_IN = re.compile(r"key-\d+")  # of a recorded run that is played again
 
 CAPACITY = 10_000
-Sink: TypeAlias = Callable[[int, Mapping[str, Any]], None]
-_Entry: TypeAlias = tuple[int, str, tuple[Any, ...], tuple[str, ...]]
+_Entry: TypeAlias = tuple[int, str, tuple[str, ...], tuple[Any, ...]]
+Sink: TypeAlias = Callable[[int, _Entry], None]
 
 
 class Journal:
-    """Entries are (moment, kind, facts) tuples; `entries` shows them as mappings."""
+    """Entries are (moment, kind, names, values) tuples; `entries` shows them as mappings."""
 
     __slots__ = ("_entries", "_sink", "total")
 
     def __init__(self, capacity: int = CAPACITY, *, sink: Sink | None = None) -> None:
-        """Make an empty journal; `sink` gets each entry with its number (from 1) as it is added."""
+        """Make an empty journal; `sink` gets each entry, as (moment, kind, names, values), with its number from 1."""
         self._entries: deque[_Entry] = deque(maxlen=capacity)
         self._sink = sink
         self.total = 0
 
     def add(self, moment: int, kind: str, names: tuple[str, ...], values: tuple[Any, ...]) -> None:
         self.total += 1
-        entry = moment, kind, values, names
-        self._entries.append(entry)
+        self._entries.append((moment, kind, names, values))
         if self._sink is not None:
-            self._sink(self.total, next(_mappings((entry,))))
+            self._sink(self.total, (moment, kind, names, values))
 
-    def also(self, sink: Sink) -> None:
-        """Have one more be given each entry as it is added."""
+    def also(self, sink: Callable[[int, Mapping[str, Any]], None]) -> None:
+        """Have one more be given each entry as it is added, as a mapping."""
         first = self._sink
 
-        def both(number: int, entry: Mapping[str, Any]) -> None:
+        def both(number: int, entry: _Entry) -> None:
             if first is not None:
                 first(number, entry)
-            sink(number, entry)
+            sink(number, next(_mappings((entry,))))
 
         self._sink = both
 
@@ -60,7 +59,7 @@ class Journal:
         """Take over the last entries of a journal that had `total` of them."""
         for entry in entries:
             names = tuple(name for name in entry if name not in ("at", "kind"))
-            self._entries.append((entry["at"], entry["kind"], tuple(entry[name] for name in names), names))
+            self._entries.append((entry["at"], entry["kind"], names, tuple(entry[name] for name in names)))
         self.total = total
 
     @property
@@ -76,7 +75,7 @@ class Journal:
 
 
 def _mappings(entries: Iterable[_Entry]) -> Iterator[dict[str, Any]]:
-    for moment, kind, values, names in entries:
+    for moment, kind, names, values in entries:
         facts = {name: _shown(value) for name, value in zip(names, values, strict=True) if value not in ("", None)}
         yield {"at": moment, "kind": kind, **facts}
 

@@ -1,7 +1,8 @@
 """Facts as JSON and back: frozen dataclasses of plain values, by their type hints.
 
-A field that has its default is left out, so that a fact written today is read by a version that knows more
-fields. Values of no known shape (a scenario's faults, for example) keep their kinds by tagged mappings.
+A field that is not there has its default, so that a fact written today is read by a version that knows more
+fields. Values of no known shape (a scenario's faults, for example) keep their kinds by tagged mappings; a fact
+without such values is written by orjson alone, in a tenth of the time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import base64
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any, Literal, TypeVar, Union
@@ -18,10 +19,12 @@ from typing import Any, Literal, TypeVar, Union
 import orjson
 
 from fauxvider.errors import FauxviderError
+from fauxvider.values import decimal_text
 
-__all__ = ["FactError", "dump_fact", "load_fact"]
+__all__ = ["Entry", "FactError", "dump_entry", "dump_fact", "load_entry", "load_fact"]
 
 T = TypeVar("T")
+Entry = tuple[int, str, Sequence[str], Sequence[Any]]  # moment, kind, names and values of its facts
 _Turn = Callable[[Any], Any]
 _PLAIN = (int, str, bool, float)
 _TAGS = "$"
@@ -34,7 +37,63 @@ class FactError(FauxviderError, ValueError):
 def dump_fact(fact: Any) -> bytes:
     """Write a fact, a dataclass, as JSON."""
     kind: Any = type(fact)
+    if all(getattr(fact, name) == default for name, default in _shapeless(kind)):
+        return orjson.dumps(fact, default=_plain)
     return orjson.dumps(_codec(kind)[0](fact))
+
+
+def dump_entry(entry: Entry) -> bytes:
+    """Write a journal entry as JSON."""
+    return orjson.dumps(entry, default=_shown)
+
+
+def load_entry(text: bytes | str) -> dict[str, Any]:
+    """Read a journal entry as the journal shows it. Raises FactError."""
+    try:
+        moment, kind, names, values = orjson.loads(text)
+        facts = {name: value for name, value in zip(names, values, strict=True) if value not in ("", None)}
+    except (ValueError, TypeError) as error:
+        raise FactError(f"a stored journal entry cannot be read: {error}") from None
+    return {"at": moment, "kind": kind, **facts}
+
+
+def _plain(value: Any) -> Any:
+    """Turn what orjson does not know."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, bytes):
+        return _write_bytes(value)
+    if isinstance(value, frozenset):
+        return sorted(value)
+    raise TypeError(f"a {type(value).__name__} cannot be stored")
+
+
+def _shown(value: Any) -> Any:
+    return decimal_text(value) if isinstance(value, Decimal) else _plain(value)
+
+
+@cache
+def _shapeless(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Give the fields of a dataclass whose values may have no known shape, with their defaults."""
+    hints = typing.get_type_hints(kind)
+    return tuple(
+        (field.name, _default(field)) for field in dataclasses.fields(kind) if _is_shapeless(hints[field.name])
+    )
+
+
+def _is_shapeless(kind: Any) -> bool:
+    if kind in _PLAIN or kind in (Decimal, bytes, type(None), Ellipsis) or typing.get_origin(kind) is Literal:
+        return False
+    if dataclasses.is_dataclass(kind):
+        fact: Any = kind
+        return bool(_shapeless(fact))
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    known = origin in (Union, types.UnionType, tuple, frozenset) or (
+        isinstance(origin, type) and issubclass(origin, Mapping)
+    )
+    if origin in (Union, types.UnionType) and len([one for one in arguments if one is not type(None)]) != 1:
+        return True
+    return not known or any(map(_is_shapeless, arguments))
 
 
 def load_fact(kind: type[T], text: bytes | str) -> T:

@@ -72,6 +72,7 @@ class KeptStore(MemoryStore):
         self._numbers.update(facts.numbers)
         for record in facts.records:
             self.put_record(record)
+            self._numbers["job"] = record.job.number
         self._charges.extend(facts.charges)
         self._charged = max(facts.charged, len(facts.charges))
         for asset in facts.assets:
@@ -86,7 +87,8 @@ class KeptStore(MemoryStore):
 
     async def next_number(self, kind: str) -> int:
         number = await super().next_number(kind)
-        self._rows.put_number(self._of, kind, number)
+        if kind != "job":  # those stand in the jobs
+            self._rows.put_number(self._of, kind, number)
         return number
 
     async def add_job(self, job: Job) -> None:

@@ -20,7 +20,7 @@ from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, 
 from fauxvider.errors import StoreError
 from fauxvider.ports import Claim, ClaimedWorld, KeptWorld, SavedWorld
 from fauxvider.stores import redis_scripts as scripts
-from fauxvider.stores.codec import dump_fact
+from fauxvider.stores.codec import Entry, dump_entry, dump_fact
 from fauxvider.stores.commits import GroupCommit
 from fauxvider.stores.kept import Facts, KeptStore, Of, Taken
 from fauxvider.stores.redis_reading import read_facts
@@ -246,9 +246,9 @@ class RedisWorld:
             self._due = moment
             self._file.add(self, "T", "" if moment is None else moment)
 
-    def add_entry(self, number: int, entry: Mapping[str, Any]) -> None:
+    def add_entry(self, number: int, entry: Entry) -> None:
         """Write a journal entry down; of old ones the last `KEPT_ENTRIES` are kept."""
-        self._file.add(self, "S", _JOURNAL, number, orjson.dumps(entry))
+        self._file.add(self, "S", _JOURNAL, number, dump_entry(entry))
         if number > KEPT_ENTRIES:
             self._file.add(self, "D", _JOURNAL, number - KEPT_ENTRIES)
 

@@ -11,7 +11,7 @@ import orjson
 from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, Secret
 from fauxvider.errors import StoreError
 from fauxvider.ports import SavedWorld
-from fauxvider.stores.codec import FactError, load_fact
+from fauxvider.stores.codec import FactError, load_entry, load_fact
 from fauxvider.stores.kept import Facts
 
 __all__ = ["read_facts"]
@@ -36,7 +36,7 @@ def read_facts(client: Any, name: str, keys: Sequence[str]) -> tuple[SavedWorld 
             name,
             orjson.loads(made),
             orjson.loads(state),
-            tuple(orjson.loads(entry) for _, entry in entries),
+            tuple(load_entry(entry) for _, entry in entries),
             entries[-1][0] if entries else 0,
             tuple(found),
         )

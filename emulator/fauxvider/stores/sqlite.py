@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ import orjson
 from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, Secret
 from fauxvider.errors import StoreError
 from fauxvider.ports import SavedWorld
-from fauxvider.stores.codec import dump_fact
+from fauxvider.stores.codec import Entry, FactError, dump_entry, dump_fact, load_entry
 from fauxvider.stores.commits import GroupCommit
 from fauxvider.stores.kept import Facts, KeptStore, Of, Taken
 from fauxvider.stores.sqlite_file import open_file, read_all
@@ -49,11 +49,17 @@ class SqliteFile:
         for name, made, state in self._contents.worlds:
             kept = self._contents.journals.pop(name, [])
             total = kept[-1][0] if kept else 0
-            entries = tuple(orjson.loads(entry) for _, entry in kept)
+            entries = self._entries(kept)
             providers = tuple(sorted({provider for world, provider in self._contents.stores if world == name}))
             found.append(SavedWorld(name, _tree(made), _tree(state), entries, total, providers))
         self._contents.worlds.clear()
         return found
+
+    def _entries(self, kept: list[tuple[int, str]]) -> tuple[dict[str, Any], ...]:
+        try:
+            return tuple(load_entry(entry) for _, entry in kept)
+        except FactError as error:
+            raise StoreError(f"{self.path}: {error}; the file is left as it is") from None
 
     def world(self, name: str) -> SqliteWorld:
         """Give a world's place."""
@@ -101,9 +107,8 @@ class SqliteFile:
             raise self._failed
         try:
             with self._connection:
-                for writes in turns:
-                    for sql, values in writes:
-                        self._connection.execute(sql, values)
+                for sql, rows in _grouped(turns):
+                    self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
             self._failed = StoreError(f"{self.path}: nothing more can be stored: {error}")
             raise self._failed from None
@@ -146,9 +151,11 @@ class SqliteWorld:
     def note_due(self, moment: int | None) -> None:
         """Nobody else looks after the worlds of a file."""
 
-    def add_entry(self, number: int, entry: Mapping[str, Any]) -> None:
+    def add_entry(self, number: int, entry: Entry) -> None:
         """Write a journal entry down; of old ones the last `KEPT_ENTRIES` or so are kept."""
-        self._file.add(("INSERT OR REPLACE INTO journal VALUES (?, ?, ?)", (self._name, number, _text(entry))))
+        self._file.add(
+            ("INSERT OR REPLACE INTO journal VALUES (?, ?, ?)", (self._name, number, dump_entry(entry).decode()))
+        )
         if number % 1000 == 0:
             oldest = number - KEPT_ENTRIES
             self._file.add(("DELETE FROM journal WHERE world = ? AND number <= ?", (self._name, oldest)))
@@ -208,6 +215,20 @@ class SqliteWorld:
     def _write(self, sql: str, values: tuple[Any, ...]) -> None:
         self.written += 1
         self._file.add((sql, values))
+
+
+def _grouped(turns: list[list[_Write]]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """Bring inserts into the same table together, as far as nothing but inserts comes between them."""
+    together: dict[str, list[tuple[Any, ...]]] = {}
+    for writes in turns:
+        for sql, values in writes:
+            if sql.startswith("INSERT"):
+                together.setdefault(sql, []).append(values)
+            else:
+                yield from together.items()
+                together.clear()
+                yield sql, [values]
+    yield from together.items()
 
 
 def _fact(fact: Any) -> str:
