@@ -97,7 +97,7 @@ class Model:
     cost: Cost
     timing: Mapping[str, Span]  # by state word
     picture: Picture
-    quoted_by: tuple[str, ...] | None = None  # the parameters that alone decide size, time and price
+    quoted_by: frozenset[str] | None = None  # the parameters that alone decide size, time and price
     also: tuple[tuple[str, ...], ...] = ()  # further keys
 
     def keys_of(self, length: int) -> list[tuple[str, ...]]:

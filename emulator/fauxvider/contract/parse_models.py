@@ -69,7 +69,7 @@ def _model(node: Node, states: Mapping[str, State], phases: Sequence[Node]) -> M
     )
 
 
-def _quoted_by(node: Node, phases: Sequence[Node]) -> tuple[str, ...] | None:
+def _quoted_by(node: Node, phases: Sequence[Node]) -> frozenset[str] | None:
     """Name the parameters that decide what a job delivers, takes and costs; None if more than those do."""
     output, cost, timing = node.at("output"), node.at("cost"), node.at("timing")
     if output.at("size").text("kind") in ("source", "aspect") or cost.text("kind") in ("per_second", "formula"):
@@ -82,7 +82,7 @@ def _quoted_by(node: Node, phases: Sequence[Node]) -> tuple[str, ...] | None:
     names = {name for part in parts for name in part.names_used()}
     fields = {name.removeprefix("param.") for name in names}
     is_plain = all(name.startswith("param.") and name.count(".") == 1 for name in names)
-    return tuple(sorted(fields)) if is_plain else None
+    return frozenset(fields) if is_plain else None
 
 
 def _word(timing: Node, word: str, states: Mapping[str, State]) -> str:

@@ -96,8 +96,8 @@ def _quote_key(provider: Provider, model: Model, scope: RequestScope) -> tuple[o
     fields, given = model.quoted_by, scope["param"]
     if provider.priced is not provider.contract or fields is None or not isinstance(given, dict):
         return None
-    key = (model.name, *[given.get(name) for name in fields])
-    return key if _PLAIN.issuperset(map(type, key)) else None
+    deciding = [item for item in given.items() if item[0] in fields]
+    return (model.name, *deciding) if _PLAIN.issuperset([type(value) for _, value in deciding]) else None
 
 
 def _price(provider: Provider, model: Model, shape: Shape, scope: RequestScope, *, run_ms: int = 0) -> Decimal:
