@@ -188,7 +188,8 @@ def print_rows(bulk: dict[str, float], hostile: dict[str, float]) -> None:
     times = {kind: f"{hostile[f'{kind}_p99_ms']:.1f} ms" for kind in ("hostile", "friendly", "alone")}
     print(
         f"| good deliveries among {kinds} hostile receivers (p99), of those among as many friendly ones "
-        f"| at most {BOUND:g}x | {hostile['ratio']:.2f}x ({times['hostile']}; {times['friendly']}; alone {times['alone']}) |"
+        f"| at most {BOUND:g}x | {hostile['ratio']:.2f}x "
+        f"({times['hostile']}; {times['friendly']}; alone {times['alone']}) |"
     )
 
 
