@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ import pytest
 from fauxvider import Receiver, Server, WorldHandle
 from fauxvider.errors import StoreError, UnknownWorldError, UsageError
 from fauxvider.server.shared import Node
+from fauxvider.service.world import World
 from support.valkey import Valkey
 
 FLUX = "/v2/black-forest-labs-flux-1-dev"
@@ -287,3 +289,25 @@ def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises((UsageError, StoreError)) as refused:
         Server(store=url)
     assert "\n" not in str(refused.value)
+
+
+def test_who_asks_at_any_moment_of_a_move_gets_an_answer(valkey: Valkey) -> None:
+    with node(valkey) as one:
+        one.world(name="mine", clock="manual", record=False)
+        sharing = Node(one.emulator, node_of(one).sharing.file, lets_go=True).sharing
+
+        async def move() -> list[Any]:
+            sharing.begin("mine", "another")
+            sharing.end("mine")
+            for _ in range(20):
+                sharing.begin("mine", "another")
+                sharing.end("mine")
+            going, asked = asyncio.create_task(sharing.let_go("mine")), []
+            while not going.done():
+                asked.append(asyncio.create_task(sharing.find("mine")))
+                await asyncio.sleep(0)
+            return list(await asyncio.gather(*asked))
+
+        for _ in range(10):
+            assert all(isinstance(found, World) and not found.closed for found in one.call(move())[-1:])
+        assert len(one.find("mine").jobs()) == 0

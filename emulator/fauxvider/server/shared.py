@@ -113,6 +113,8 @@ class Node:
     async def handled(self, world: World, place: Place, request: Request, through: str = "") -> Reply | None:
         """Handle a request here; None when the world proved to be another's, and nothing of the request was kept."""
         kept = cast("ClaimedWorld", world.kept)
+        if kept.lost:  # it went while the request was read
+            return None
         commits = kept.commits
         async with self.counted(place.world, through):
             reply = await handle(world.provider(place.provider), request)

@@ -50,6 +50,9 @@ def respond(send: Any, status: int, headers: Sequence[tuple[bytes, bytes]], body
         return False
     if cycle.response_started or cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
         return False
+    if cycle.transport.is_closing():  # the client left behind a request that waited for others
+        cycle.disconnected = True
+        return True
     lines = [STATUS_LINE[status]] if status in STATUS_LINE else [b"HTTP/1.1 %d \r\n" % status]
     for name, value in (*cycle.default_headers, *headers):
         lines += (name, b": ", value, b"\r\n")

@@ -117,9 +117,14 @@ class Sharing:
             return found
         finding = self._finding.get(name)
         if finding is None:
-            finding = self._finding[name] = asyncio.create_task(self._find(name))
-            finding.add_done_callback(lambda _done: self._finding.pop(name, None))
+            finding = self._finding[name] = asyncio.create_task(self._found(name))
         return await asyncio.shield(finding)
+
+    async def _found(self, name: str) -> World | Elsewhere | None:
+        try:
+            return await self._find(name)
+        finally:
+            del self._finding[name]  # here, not when the loop calls back: what is over is never found again
 
     async def _find(self, name: str) -> World | Elsewhere | None:
         known = self.emulator.find_world(name)
@@ -196,9 +201,8 @@ class Sharing:
         world = self.emulator.world(name)
         world.note_state(durable.state_of(world))
         self._forget(name)
-        leaving = self._leaving[name] = asyncio.create_task(self._release(world))
-        leaving.add_done_callback(lambda _done: self._leaving.pop(name, None))
-        await asyncio.shield(leaving)
+        self._leaving[name] = asyncio.create_task(self._release(world))
+        await asyncio.shield(self._leaving[name])
 
     def _is_light(self, name: str) -> bool:
         """Tell whether a world can be read by another node at once, and nothing in it is under way."""
@@ -211,3 +215,6 @@ class Sharing:
             await self.file.release(cast("ClaimedWorld", world.kept))
         except StoreError as error:
             _log.warning("%s", error)  # it was forgotten here: whoever is asked for it next asks the store
+        finally:
+            # Before the task is over: who waits for one that is over does not wait, and would ask for ever.
+            del self._leaving[world.name]
