@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from fauxvider.stores.codec import load_entry
 from support.holding import BODY, RUN, SOON, Held
 from support.process import Process, serving_process
 from support.raw import RawClient
@@ -51,7 +52,7 @@ def kept(store: Path) -> tuple[dict[str, Any], list[Any]]:
     with closing(sqlite3.connect(store)) as rows:
         assert rows.execute("PRAGMA quick_check").fetchone()[0] == "ok"
         ((fact,),) = rows.execute("SELECT fact FROM deliveries").fetchall()
-        entries = [json.loads(entry) for (entry,) in rows.execute("SELECT entry FROM journal ORDER BY number")]
+        entries = [load_entry(entry) for (entry,) in rows.execute("SELECT entry FROM journal ORDER BY number")]
     attempts = [(entry["number"], entry["outcome"]) for entry in entries if entry["kind"] == "attempt"]
     return json.loads(fact), attempts
 
