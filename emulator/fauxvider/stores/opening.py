@@ -69,7 +69,7 @@ def open_store(url: str, *, power_loss: bool = False, node: str = "") -> StoreFi
 
 def is_shared(url: str) -> bool:
     """Tell whether several processes can use a store at once."""
-    return url.partition(":")[0] in ("redis", "rediss", "unix", "valkey", "valkeys")
+    return SCHEMES.get(url.partition(":")[0]) in (_redis, _valkey)
 
 
 def disown(url: str, node: str) -> None:
