@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -270,12 +269,9 @@ def test_views_and_templates_give_what_the_provider_shows(acme: Contract) -> Non
 
 
 @pytest.mark.parametrize("name", fauxvider_contracts.provider_names())
-def test_a_bundled_contract_loads_fast_and_clean(name: str) -> None:
-    load_contract(name)
-    start = time.process_time()
+def test_a_bundled_contract_is_clean(name: str) -> None:
     file = open_contract(name)
     contract = file.resolve()
-    assert time.process_time() - start < 1.0
     assert contract.provider == name
     assert [str(one) for one in findings(file) if one.severity == "error"] == []
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from decimal import Decimal
 from itertools import product
 from typing import Any
@@ -11,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fauxvider.contract.model import Issue, Validator
-from fauxvider.contract.validation import MAX_ISSUES, SchemaValidator, check_schema
+from fauxvider.contract.validation import MAX_ISSUES, MAX_MEMBERS, SchemaValidator, check_schema
+from support.patience import patience
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -142,19 +142,39 @@ def test_further_keywords(schema: Any, value: Any, wanted: list[tuple[str, str]]
     assert all(issue.message for issue in issues(value, schema))
 
 
-def timed(value: Any, schema: Any = SCHEMA) -> list[Issue]:
-    started = time.process_time()
+class Explaining:
+    """A compiled schema; remembers how many members the values have that it was to explain."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.is_valid = compiled.is_valid
+        self.asked: list[int] = []
+        self._compiled = compiled
+
+    def iter_errors(self, value: Any) -> Any:
+        self.asked.append(members(value))
+        return self._compiled.iter_errors(value)
+
+
+def members(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(1 + members(one) for one in inner)
+
+
+def explained(value: Any, schema: Any = SCHEMA) -> list[Issue]:
+    """Give the issues of a value that is refused; however large it is, little of it is looked at for them."""
     validator = SchemaValidator(schema)
     assert not validator.is_valid(value)
+    validator._compiled = explaining = Explaining(validator._compiled)  # type: ignore[assignment]
     found = validator.issues(value)
-    assert time.process_time() - started < 5
+    (asked,) = explaining.asked
+    assert asked <= MAX_MEMBERS
     assert 0 < len(found) <= MAX_ISSUES
     return found
 
 
 BOMBS: dict[str, Any] = {
-    "large exponent": {**GOOD, "width": Decimal("1e1000000")},
-    "small exponent": {**GOOD, "width": Decimal("1e-1000000")},
+    "large exponent": {**GOOD, "width": Decimal("1e999999999999")},
+    "small exponent": {**GOOD, "width": Decimal("1e-999999999999")},
     "infinity": {**GOOD, "width": Decimal("Infinity")},
     "digits": {**GOOD, "width": 10**6000},
     "surrogate": {**GOOD, "prompt": "\ud800", "width": 1},
@@ -166,19 +186,20 @@ BOMBS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_bombs_are_refused_quickly(name: str) -> None:
-    timed(BOMBS[name])
+def test_bombs_are_refused_and_explained_by_their_beginning(name: str) -> None:
+    with patience():
+        explained(BOMBS[name])
 
 
 def test_of_a_huge_value_the_beginning_is_explained() -> None:
-    found = timed({"urls": [1] * 500_000, **{f"k{number}": 1 for number in range(20_000)}})
+    found = explained({"urls": [1] * 500_000, **{f"k{number}": 1 for number in range(20_000)}})
     assert [(issue.path, issue.keyword) for issue in found[:3]] == [
         (("prompt",), "required"),
         (("image",), "required"),
         (("urls",), "maxItems"),
     ]
     plain = {"items": {"type": "integer"}}
-    (issue,) = timed([1] * 50_000 + ["a"], plain)
+    (issue,) = explained([1] * 50_000 + ["a"], plain)
     assert (issue.path, issue.message) == ((), "is not valid")
 
 
@@ -263,13 +284,12 @@ def test_nothing_outside_the_schema_is_ever_opened() -> None:
     assert seen == []
 
 
-def test_ten_thousand_references_in_a_row_are_quick() -> None:
+def test_ten_thousand_references_in_a_row_are_followed() -> None:
     chain: dict[str, Any] = {f"a{number}": {"$ref": f"#/$defs/a{number + 1}"} for number in range(10_000)}
     schema = {"$ref": "#/$defs/a0", "$defs": {**chain, "a10000": {"type": "integer"}}}
-    started = time.process_time()
-    assert check_schema(schema) is None
-    assert not SchemaValidator(schema).is_valid("x")
-    assert time.process_time() - started < 2
+    with patience():
+        assert check_schema(schema) is None
+        assert not SchemaValidator(schema).is_valid("x")
 
 
 REDOS = ["^(a+)+$", "^(a|a)*$", "^(a|aa)+$", "(.*a){20}", "^([a-zA-Z]+)*$", "(x+x+)+y", "^(\\d+)*$"]
@@ -280,7 +300,5 @@ def test_patterns_take_linear_time(pattern: str) -> None:
     schema = {"type": "string", "pattern": pattern}
     assert check_schema(schema) is None
     validator = SchemaValidator(schema)
-    validator.is_valid("a")
-    started = time.process_time()
-    validator.is_valid("a" * 100_000 + "!")
-    assert time.process_time() - started < 2.0
+    with patience():
+        validator.is_valid("a" * 100_000 + "!")

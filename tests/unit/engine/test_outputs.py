@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import struct
-import time
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +13,7 @@ from PIL import Image
 from fauxvider.contract.model import SizeRule
 from fauxvider.contract.templates import compile_template
 from fauxvider.engine.outputs import MAX_SIDE, MEDIA_TYPES, SIZE_KINDS, extension_of, format_of, size_of, sniff
+from support.patience import patience
 
 SOURCES = {"cat": (1920, 1080), "zero": (0, 5)}
 
@@ -100,15 +100,15 @@ def test_sizes(rule: SizeRule, param: dict[str, Any], wanted: tuple[int, int]) -
 
 
 BOMBS: dict[str, Any] = {
-    "large": Decimal("1e1000000"),
-    "small": Decimal("1e-1000000"),
+    "large": Decimal("1e999999999999"),
+    "small": Decimal("1e-999999999999"),
     "nan": Decimal("NaN"),
     "signal": Decimal("sNaN"),
     "infinity": Decimal("-Infinity"),
     "float": float("inf"),
     "int": 10**6000,
     "text": "9" * 100_000,
-    "exponent": "1e1000000",
+    "exponent": "1e999999999999",
     "unicode": "\u0661\u0660\u0660",
     "tree": {"a": [1]},
 }
@@ -116,15 +116,14 @@ BOMBS: dict[str, Any] = {
 
 @pytest.mark.parametrize("rule", [FIELDS, TEXT, TABLE, SOURCE, ASPECT], ids=lambda rule: rule.kind)
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_numeric_bombs_give_a_size_quickly(rule: SizeRule, bomb: str) -> None:
-    value, started = BOMBS[bomb], time.process_time()
+def test_numeric_bombs_give_a_size(rule: SizeRule, bomb: str) -> None:
+    value = BOMBS[bomb]
     for param in (
         dict.fromkeys(("width", "height", "size", "image_size", "image", "ratio", "megapixels"), value),
         {"ratio": "custom", "width": value, "height": value},
         {"ratio": "1:1", "megapixels": value},
     ):
         assert all(1 <= side <= MAX_SIDE for side in size(rule, **param))
-    assert time.process_time() - started < 1.0
 
 
 @given(st.integers(1, 99), st.integers(1, 99), st.integers(1, 64), st.decimals("0.01", 16, places=2))
@@ -264,7 +263,13 @@ def test_damaged_pictures_are_sniffed(picture: tuple[str, dict[str, Any]], edits
     ],
     ids=["fill", "bare", "empty segments", "zeros", "gif"],
 )
-def test_huge_hostile_bytes_are_sniffed_quickly(data: bytes) -> None:
-    started = time.process_time()
-    assert sniff(data) is None
-    assert time.process_time() - started < 1.0
+def test_huge_hostile_bytes_are_sniffed(data: bytes) -> None:
+    with patience():
+        assert sniff(data) is None
+
+
+@pytest.mark.parametrize("segment", [b"\xff\xd0", b"\xff\xe0\x00\x02"], ids=["bare", "empty"])
+def test_of_a_picture_of_endless_segments_only_the_first_are_looked_at(segment: bytes) -> None:
+    frame = encoded("JPEG", 40, 30)[2:]
+    assert sniff(b"\xff\xd8" + segment * 100 + frame) == ("jpeg", 40, 30)
+    assert sniff(b"\xff\xd8" + segment * 1000 + frame) is None

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from time import process_time
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fauxvider.gate import MultipartRefusedError, Part, parse_multipart, parse_query
+from support.patience import patience
 
 FORM = "multipart/form-data; boundary=frontier"
 
@@ -51,11 +51,11 @@ def test_queries_as_the_standard_library_reads_them(text: str) -> None:
 
 
 def test_long_queries_are_cut() -> None:
-    began = process_time()
     assert len(parse_query(b"&".join(b"a%d=1" % number for number in range(100_000)))) == 256
+    assert parse_query(b"&" * 255 + b"a=1") == {"a": "1"}
+    assert parse_query(b"&" * 256 + b"a=1") == {}
     assert parse_query(b"&" * 10_000_000) == {}
     assert len(parse_query(b"a=" + b"%" * 10_000_000)["a"]) < 70_000
-    assert process_time() - began < 3
 
 
 def form(*parts: tuple[str, bytes]) -> bytes:
@@ -163,31 +163,34 @@ def test_file_names_hold_no_control_characters() -> None:
 
 
 PART = b"--frontier\r\nContent-Disposition: form-data; name=a\r\n\r\n"
-HOSTILE = {
-    "preamble of CR LF": b"\r\n" * 5_000_000 + PART + b"1\r\n--frontier--\r\n",
-    "preamble of hyphens": b"\r\n" + b"-\r\n" * 3_000_000,
-    "epilogue": PART + b"1\r\n--frontier--\r\n" + b"x" * 10_000_000,
-    "epilogue of CR LF": PART + b"1\r\n--frontier--" + b"\r\n" * 5_000_000,
-    "part headers": b"--frontier\r\n" + b"A: b\r\n" * 100_000 + b"\r\n1\r\n--frontier--\r\n",
-    "one long header": b"--frontier\r\nA: " + b"b" * 10_000_000,
-    "one long name": b"--frontier\r\n" + b"b" * 10_000_000,
-    "nearly boundaries": PART + b"\r\n--frontie" * 1_000_000 + b"\r\n--frontier--\r\n",
-    "nearly ends": PART + b"\r\n--frontier-" * 800_000 + b"\r\n--frontier--\r\n",
-    "carriage returns": PART + b"\r" * 10_000_000 + b"\r\n--frontier--\r\n",
-    "many parts": form(*[("Content-Disposition: form-data; name=a", b"")] * 100_000),
-    "options": PART.replace(b"name=a", b'name=a; x="' + b"\\" * 4000 + b'"') + b"1\r\n--frontier--\r\n",
-    "semicolons": PART.replace(b"name=a", b";" * 4000) + b"1\r\n--frontier--\r\n",
-    "no end": PART + b"x" * 10_000_000,
+# 10 MB or 100,000 pieces, and what comes of it: the size of the one part that is read, or why there is none.
+HOSTILE: dict[str, tuple[bytes, int | str]] = {
+    "preamble of CR LF": (b"\r\n" * 5_000_000 + PART + b"1\r\n--frontier--\r\n", 1),
+    "preamble of hyphens": (b"\r\n" + b"-\r\n" * 3_000_000, "cannot be read"),
+    "epilogue": (PART + b"1\r\n--frontier--\r\n" + b"x" * 10_000_000, 1),
+    "epilogue of CR LF": (PART + b"1\r\n--frontier--" + b"\r\n" * 5_000_000, 1),
+    "part headers": (b"--frontier\r\n" + b"A: b\r\n" * 100_000 + b"\r\n1\r\n--frontier--\r\n", "header count"),
+    "one long header": (b"--frontier\r\nA: " + b"b" * 10_000_000, "header size"),
+    "one long name": (b"--frontier\r\n" + b"b" * 10_000_000, "header size"),
+    "nearly boundaries": (PART + b"\r\n--frontie" * 1_000_000 + b"\r\n--frontier--\r\n", 11_000_000),
+    "nearly ends": (PART + b"\r\n--frontier-" * 800_000 + b"\r\n--frontier--\r\n", "more than 16 parts"),
+    "carriage returns": (PART + b"\r" * 10_000_000 + b"\r\n--frontier--\r\n", 10_000_000),
+    "many parts": (form(*[("Content-Disposition: form-data; name=a", b"")] * 100_000), "more than 16 parts"),
+    "options": (PART.replace(b"name=a", b'name=a; x="' + b"\\" * 4000 + b'"') + b"1\r\n--frontier--\r\n", 1),
+    "semicolons": (PART.replace(b"name=a", b";" * 4000) + b"1\r\n--frontier--\r\n", "no name"),
+    "no end": (PART + b"x" * 10_000_000, "no end"),
 }
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_forms_cost_little(kind: str) -> None:
-    """Each of 10 MB or 100,000 pieces is read or refused in a tenth of a second."""
-    began = process_time()
-    with suppress(MultipartRefusedError):
-        read(HOSTILE[kind], max_part=20_000_000)
-    assert process_time() - began < 3
+def test_hostile_forms_are_read_or_refused(kind: str) -> None:
+    body, wanted = HOSTILE[kind]
+    with patience():
+        try:
+            got: int | str = sum(len(part.data) for part in read(body, max_part=20_000_000))
+        except MultipartRefusedError as refused:
+            got = str(refused)
+    assert got == wanted if isinstance(wanted, int) else wanted in str(got)
 
 
 @given(st.lists(st.tuples(st.text("abc é", min_size=1), st.binary()), max_size=5))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from decimal import Decimal
-from time import process_time
 from typing import Any
 
 import orjson
@@ -15,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fauxvider.gate import GateError, JsonRefusedError, dump_json, parse_json
+from support.patience import patience
 
 # In the manner of JSONTestSuite: y must be read, n must be refused.
 READ: dict[bytes, Any] = {
@@ -177,17 +177,14 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 
 def test_large_bodies_are_read_in_linear_time() -> None:
-    """20 MB of base64 costs a small multiple of reading it at all, in whatever writing."""
+    """20 MB of base64, in whatever writing: anything but linear time would be hours."""
     picture = base64.b64encode(bytes(range(256)) * 60_000)
     for body in (b'{"image":"%s"}', b'{"image" : "%s"}', b'{"im\\u0061ge":"%s"}', b'{"a":0.0,"image": "%s"}'):
-        began = process_time()
-        assert parse_json(body % picture)
-        assert process_time() - began < 5
+        with patience():
+            assert parse_json(body % picture)
     for hostile in (b'{"a":1,"a":"%s"}', b'["%s",1e-999]', b'["%s"', b'["%s\\ud800"]'):
-        began = process_time()
-        with pytest.raises(JsonRefusedError):
+        with patience(), pytest.raises(JsonRefusedError):
             parse_json(hostile % picture)
-        assert process_time() - began < 5
 
 
 @pytest.mark.parametrize(
@@ -196,10 +193,8 @@ def test_large_bodies_are_read_in_linear_time() -> None:
     ids=["deep", "quotes", "zeros"],
 )
 def test_hostile_bodies_end_soon(body: bytes) -> None:
-    began = process_time()
-    with suppress(JsonRefusedError):
+    with patience(), suppress(JsonRefusedError):
         parse_json(body)
-    assert process_time() - began < 5
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
