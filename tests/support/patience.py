@@ -1,16 +1,25 @@
-"""A guard against work that never ends: the one place where a test may look at a clock of the machine."""
+"""Patience with what comes by itself, and with what might never end: the one place where tests look at real clocks."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import thread_time
+from time import monotonic, thread_time
 
-__all__ = ["PATIENCE_S", "patience"]
+__all__ = ["PATIENCE_S", "patience", "until"]
 
-# For whoever waits for something that comes by itself: a socket, a thread, a process. Reached only by what hangs.
+# For whoever waits for something that comes by itself, from a socket, a thread or a process: only what hangs takes as long.
 PATIENCE_S = 60.0
+
+
+def until(is_so: Callable[[], object], *, every_s: float = 0.01) -> None:
+    """Wait until something is so; raises AssertionError when it never is."""
+    end, pause = monotonic() + PATIENCE_S, threading.Event()
+    while not is_so():
+        assert monotonic() < end, "it has not come"
+        pause.wait(every_s)
 
 
 @contextmanager

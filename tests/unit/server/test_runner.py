@@ -11,8 +11,6 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from statistics import median
-from time import perf_counter
 from typing import Any, Literal
 
 import pytest
@@ -22,6 +20,7 @@ from starlette.routing import Route
 
 from fauxvider.errors import FauxviderError, PortTakenError, UsageError
 from fauxvider.server.runner import RunSettings, ServerThread, Urls, bind, running, serve
+from support.patience import PATIENCE_S, until
 from support.raw import RawClient
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -92,44 +91,41 @@ def test_hosts(host: str) -> None:
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
 def test_no_answer_waits_for_nagle(loop: Loop, parser: Parser) -> None:
-    """Fifty keep-alive POSTs, half of them in two segments: p50 under 5 ms, where the trap costs 40."""
-    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\n"
-    spans = []
-    settings = RunSettings(loop=loop, parser=parser)
-    with running(telling(b"x" * 300), settings=settings) as urls, RawClient(urls.provider) as client:
-        for number in range(50):
-            began = perf_counter()
-            if number % 2:
-                client.send(head)
-                client.send(b"x" * 400)
-            else:
-                client.send(head + b"x" * 400)
-            assert client.answer() is not None
-            spans.append(perf_counter() - began)
-    assert median(spans) < 0.005
+    """Nagle's algorithm is off on an accepted socket; on, it would hold back the second write of an answer for 40 ms."""
+    server = ServerThread(telling(b"x"), settings=RunSettings(loop=loop, parser=parser))
+    server.start()
+    with RawClient(server.urls.provider) as client:
+        client.send(GET)
+        assert client.answer() is not None
+        assert server.call(nodelay(server)) == [True]
+        server.stop()
+
+
+async def nodelay(server: ServerThread) -> list[bool]:
+    """Say of each connection of a server, on its loop, whether what is written goes out at once."""
+    found = []
+    for connection in server._site._servers[0].server_state.connections:
+        number = connection.transport.get_extra_info("socket").fileno()
+        with socket.socket(fileno=os.dup(number)) as sock:
+            found.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0)
+    return found
 
 
 def test_fifty_starts_and_stops() -> None:
+    """A connection that only idles is not waited for, however long requests may go on."""
     with running(telling(b"x")):
         pass  # what is imported once
     fds = open_files()
-    starts, stops, ports = [], [], []
+    ports = []
     for _ in range(50):
-        began = perf_counter()
-        server = ServerThread(telling(b"x"), telling(b"y"))
+        server = ServerThread(telling(b"x"), telling(b"y"), settings=RunSettings(grace_s=3600))
         server.start()
-        started = perf_counter()
         with RawClient(server.urls.provider) as client:  # a keep-alive connection that is open at the stop
             client.send(GET)
             assert client.answer() is not None
-            stopping = perf_counter()
             server.stop()
-            stops.append(perf_counter() - stopping)
             assert client.rest() == b""
-        starts.append(started - began)
         ports += [port_of(server.urls.provider), port_of(server.urls.control)]
-    assert median(starts) < 0.05
-    assert median(stops) < 0.2
     assert server_threads() == []
     for port in ports:
         bind("127.0.0.1", port).close()
@@ -208,11 +204,9 @@ def test_requests_in_flight_do_not_hold_up_a_stop(caplog: pytest.LogCaptureFixtu
     with RawClient(server.urls.provider) as stuck, RawClient(server.urls.provider) as waiting:
         stuck.send(GET)
         waiting.send(GET.replace(b"/ ", b"/wait "))
-        assert entered.acquire(timeout=1)
-        assert entered.acquire(timeout=1)
-        began = perf_counter()
-        server.stop()
-        assert perf_counter() - began < 0.2
+        assert entered.acquire(timeout=PATIENCE_S)
+        assert entered.acquire(timeout=PATIENCE_S)
+        server.stop()  # one of them never ends by itself
     assert sorted(ended) == ["cancelled", "told"]
     assert caplog.text == ""
 
@@ -222,19 +216,30 @@ def test_requests_nearly_done_are_finished() -> None:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         entered.set()
-        await asyncio.to_thread(release.wait, 1)
+        await asyncio.to_thread(release.wait, PATIENCE_S)
         await telling(b"done")(scope, receive, send)
 
-    server = ServerThread(app, settings=RunSettings(grace_s=1))
+    server = ServerThread(app, settings=RunSettings(grace_s=PATIENCE_S))
     server.start()
     with RawClient(server.urls.provider) as client:
         client.send(GET)
-        assert entered.wait(1)
-        threading.Timer(0.02, release.set).start()
-        server.stop()
+        assert entered.wait(PATIENCE_S)
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        until(lambda: is_refused(server.urls.provider))
+        release.set()
+        stopping.join()
         got = client.answer()
         assert got is not None
         assert got.body == b"done"
+
+
+def is_refused(url: str) -> bool:
+    try:
+        with RawClient(url):
+            return False
+    except ConnectionRefusedError:
+        return True
 
 
 def test_stopping_twice_or_unstarted() -> None:
@@ -323,18 +328,16 @@ print(asyncio.run(serve(stuck, telling(b"y"), ready=lambda urls: print(urls.prov
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_foreground_within_a_second(number: signal.Signals) -> None:
+def test_a_signal_ends_the_foreground_and_a_request_that_never_ends(number: signal.Signals) -> None:
     script = SCRIPT.format(tests=str(Path(__file__).parents[2]))
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         provider, control = process.stdout.readline().decode().split()
         assert ask(control) == b"y"
-        with RawClient(provider) as client:  # a request that never ends
+        with RawClient(provider) as client:
             client.send(GET)
-            began = perf_counter()
             process.send_signal(number)
-            assert process.wait(2) == 0
-            assert perf_counter() - began < 1
+            assert process.wait(PATIENCE_S) == 0
         assert process.stdout.read().decode().strip() == str(int(number))
         assert process.stderr.read() == b""
