@@ -29,7 +29,7 @@ _OPTIONS = (
         "--out", default=Path("fauxvider-fuzz"), show_default=True, type=click.Path(path_type=Path), metavar="DIR",
         help="Where scenario, capsule and test of what was found go.",
     ),
-    click.option("--scenario", type=click.Path(path_type=Path), metavar="FILE", help="Run this one, and draw none."),
+    click.option("--scenario", metavar="NAME|FILE", help="Run this one (bundled, or a file), and draw none."),
     click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(0.1), help="Seconds for a run."),
     click.option("--clock", default="stepping:1s", show_default=True, help="The worlds' clock."),
     click.option(

@@ -21,6 +21,7 @@ from fauxvider import Server, UsageError, WorldHandle
 from fauxvider.analysis.verdict import RULES, Verdict, verdict_text
 from fauxvider.capsule import read_capsule, reproduce_text
 from fauxvider.clock import make_clock
+from fauxvider.scenario.library import scenario_place
 from fauxvider.scenario.model import Scenario
 from fauxvider.scenario.parse import read_scenario, scenario_text
 from pytest_fauxvider.strategies import scenarios
@@ -44,7 +45,7 @@ class Wanted:
     max_examples: int = 100
     seed: int = 0
     out: Path = Path("fauxvider-fuzz")
-    scenario: Path | None = None
+    scenario: str | None = None
     timeout: float = 60
     clock: str = "stepping:1s"
     ok_exits: frozenset[int] = frozenset({0})
@@ -106,7 +107,9 @@ class Fuzzing:
     def run(self) -> Found | None:
         """Search; give what was found, with no rule in it that it does not need."""
         if self._wanted.scenario is not None:
-            return self._try(_tree(read_scenario(self._wanted.scenario, contracts=self._contracts())), 0)
+            return self._try(
+                _tree(read_scenario(scenario_place(self._wanted.scenario), contracts=self._contracts())), 0
+            )
         calm = self._try(self._calm(), 0)
         if calm is not None:
             return replace(calm, why=f"{calm.why}, though nothing went wrong")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from fauxvider.contract.model import Contract
 from fauxvider.errors import UsageError
+from fauxvider.scenario.library import bundled_scenario, is_file_name
 from fauxvider.scenario.model import Scenario
 from fauxvider.scenario.parse import read_scenario
-from fauxvider_contracts import scenario_names, scenario_path
 
 __all__ = ["find_scenario"]
-
-_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def find_scenario(asked: object, *, contracts: Mapping[str, Contract], folders: tuple[Path, ...] = ()) -> Scenario:
@@ -29,15 +25,11 @@ def find_scenario(asked: object, *, contracts: Mapping[str, Contract], folders: 
         return read_scenario(asked, contracts=contracts)
     if isinstance(asked, str) and ("\n" in asked or asked.lstrip().startswith("{")):
         return read_scenario(asked, contracts=contracts)
-    if isinstance(asked, Path) or (isinstance(asked, str) and _is_file_name(asked)):
+    if isinstance(asked, Path) or (isinstance(asked, str) and is_file_name(asked)):
         return read_scenario(_file(Path(asked), folders), contracts=contracts)
     if isinstance(asked, str):
-        return read_scenario(_bundled(asked), contracts=contracts)
+        return read_scenario(bundled_scenario(asked), contracts=contracts)
     raise UsageError(f"a scenario is the name of a bundled one, a file, a mapping or a Scenario; not {asked!r}")
-
-
-def _is_file_name(text: str) -> bool:
-    return "/" in text or "\\" in text or text.endswith(_SUFFIXES)
 
 
 def _file(path: Path, folders: tuple[Path, ...]) -> Path:
@@ -47,12 +39,3 @@ def _file(path: Path, folders: tuple[Path, ...]) -> Path:
         places = ", ".join(dict.fromkeys(str(one.parent) for one in tried))
         raise UsageError(f"there is no scenario file {str(path)!r} in {places}")
     return found
-
-
-def _bundled(name: str) -> Path:
-    known: Any = scenario_names()
-    if name in known:
-        return scenario_path(name)
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f"; near it: {', '.join(near)}" if near else f" (there are {len(known)}: {', '.join(known[:6])}, ...)"
-    raise UsageError(f"there is no bundled scenario {name!r}{hint}; a file's name ends with {' or '.join(_SUFFIXES)}")

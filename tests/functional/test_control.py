@@ -253,13 +253,28 @@ def test_methods_and_paths_that_are_not_there(busy: tuple[Control, Site]) -> Non
         "/worlds//jobs",
         "/worlds/busy/jobs/a/b/c",
     ):
-        assert control.ask("GET", path).status in (307, 404), path
+        answer = control.ask("GET", path)
+        assert answer.status in (307, 404), path
+        assert answer.status == 307 or "/worlds/{world}/clock/advance" in answer.json()["error"]
         assert control.ask("GET", path, token=None).status == 401
     for method, path in control.routes:
         known = {other for other, same in control.routes if same == path}
         for other in {"GET", "POST", "PUT", "PATCH", "DELETE"} - known:
-            assert control.ask(other, _filled(path, site)).status == 405, (method, path)
+            answer = control.ask(other, _filled(path, site))
+            assert answer.status == 405, (method, path)
+            assert method in answer.json()["error"]
+            assert method in answer.headers["allow"]
     assert control.state() == before
+
+
+def test_a_world_takes_a_bundled_scenario_by_its_name(control: Control) -> None:
+    answer = control.ask("POST", "/worlds", {"name": "mine", "scenario": "answer-lost-after-billing"})
+    assert answer.status == 201, answer.text
+    assert [rule["on"] for rule in control.get("/worlds/mine/scenario")["rules"]] == ["request"]
+
+
+def test_a_body_that_is_no_json_is_told_as_that(control: Control) -> None:
+    assert "the body" in control.send("POST", "/worlds", b"{").json()["error"]
 
 
 def test_tokens_are_long_and_never_the_same() -> None:

@@ -17,6 +17,7 @@ import fauxvider_contracts
 from fauxvider.analysis.verdict import RULES, Verdict, verdict_text
 from fauxvider.cli.check import check
 from fauxvider.scenario.faults import FAULTS
+from fauxvider.scenario.library import scenario_place
 from fauxvider.scenario.parse import read_scenario
 from support.clients import Style
 from support.playing import Field, Play
@@ -79,6 +80,13 @@ def test_every_file_passes_the_check() -> None:
     result = CliRunner().invoke(check, [str(path) for path in FILES])
     assert result.exit_code == 0, result.output
     assert result.output.count(": ok: scenario") == len(FILES)
+
+
+def test_a_bundled_one_is_checked_and_served_by_its_name() -> None:
+    result = CliRunner().invoke(check, ["stuck-in-queue"])
+    assert (result.exit_code, "scenario 'stuck-in-queue'" in result.output) == (0, True)
+    assert scenario_place("stuck-in-queue") == ROOT / "stuck-in-queue.yaml"
+    assert scenario_place("mine.yaml") == Path("mine.yaml")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

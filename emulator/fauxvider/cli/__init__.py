@@ -1,9 +1,10 @@
-"""The command line: `fauxvider serve`, `demo`, `check`, `explain`. Commands load what they need when they run."""
+"""The command line. Commands load what they need when they run."""
 
 from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 __all__ = ["main"]
+
+_OWN_FAULT = FauxviderError.exit_code
 
 # name -> (module, short help): a command that is not called costs no import.
 _COMMANDS = {
@@ -72,7 +75,7 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 fine; 1 something was found; 2 wrong input or usage; 3 a port is taken; "
-    "4 a store cannot be used; 70 a fault of fauxvider itself.",
+    "4 a store cannot be used, or the server that `verify` asks does not answer; 70 a fault of fauxvider itself.",
 )
 @click.version_option(package_name="fauxvider", message="%(prog)s %(version)s")
 def _root() -> None:
@@ -86,3 +89,7 @@ def main() -> None:
     except FauxviderError as error:
         click.echo(f"fauxvider: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - whatever gets here is a fault of ours, and its exit code says so
+        traceback.print_exc()
+        click.echo(f"fauxvider: this is a fault of fauxvider's own: {type(error).__name__}: {error}", err=True)
+        sys.exit(_OWN_FAULT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +13,7 @@ from fauxvider.contract.model import Contract
 from fauxvider.contract.parse import ContractFile, open_contract
 from fauxvider.contract.strict import Map, file_bytes, load_text
 from fauxvider.errors import ContractError, Place, UsageError
+from fauxvider.scenario.library import scenario_place
 from fauxvider.scenario.model import Scenario
 from fauxvider.scenario.parse import read_scenario
 from fauxvider_contracts import provider_names
@@ -28,7 +28,7 @@ __all__ = ["check", "explain"]
 def check(context: click.Context, files: Sequence[str], *, strict: bool) -> None:
     """Check contract files, under every case of every reading, and scenario files.
 
-    FILE is a path, or the name of a bundled provider. The names in a scenario are looked up in the
+    FILE is a path, or the name of a bundled provider or scenario. The names in a scenario are looked up in the
     bundled contracts and in those among FILES. Prints one line for each problem,
     `file:line:column: /pointer: problem (allowed: ...)`, and exits with 2 if there is an error.
     """
@@ -86,8 +86,8 @@ def _is_scenario(name: str) -> bool:
     if name in provider_names():
         return False
     try:
-        tree = load_text(file_bytes(Path(name)), file=name)
-    except ContractError:
+        tree = load_text(file_bytes(scenario_place(name)), file=name)
+    except (ContractError, UsageError):
         return False
     return isinstance(tree, Map) and "scenario" in tree and "contract" not in tree
 
@@ -95,8 +95,9 @@ def _is_scenario(name: str) -> bool:
 def _is_clean_scenario(name: str, files: Iterable[str]) -> bool:
     try:
         # First by itself: which readings its world has decides which names there are.
-        scenario = read_scenario(Path(name))
-        scenario = read_scenario(Path(name), contracts=_contracts(files, scenario.world.get("readings", {})))
+        place = scenario_place(name)
+        scenario = read_scenario(place)
+        scenario = read_scenario(place, contracts=_contracts(files, scenario.world.get("readings", {})))
     except ContractError as error:
         click.echo(Finding("error", error.place or Place(name), error.problem, error.allowed))
         return False

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fauxvider.cli.files import made_folder, written
 from fauxvider.cli.rendering import MODEL_OPTIONS, RENDERER, RenderOptions, open_renderer, with_options
 from fauxvider.demo.gallery import Gallery
 from fauxvider.demo.page import SHEET, report_page
@@ -40,14 +41,14 @@ def demo(out: Path, **given: Any) -> None:
     if render.renderer != "synthetic" and not render.folders and render.render_max_side is None:
         render = replace(render, render_max_side=_DEMO_SIDE)
     pipeline = open_renderer(render)
-    out.mkdir(parents=True, exist_ok=True)
+    made_folder(out)
     try:
         tour = take_tour(out, say=click.echo, pipeline=pipeline)
     except RenderError as error:
         raise UsageError(str(error)) from None
     if tour.gallery is not None:
         write_sheet(tour.gallery, out / SHEET)
-    (out / "report.html").write_text(report_page(tour), encoding="utf-8")
+    written(out / "report.html", report_page(tour))
     click.echo()
     _show(tour)
     if tour.gallery is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fauxvider.cli.openapi import written
+from fauxvider.cli.files import made_folder, written
 from fauxvider.errors import UsageError
 from fauxvider_contracts import case_names, case_text, provider_names, schema_text
 
@@ -30,10 +30,7 @@ def fixtures(provider: str, *, out: Path | None) -> None:
     if out is None:
         click.echo("\n".join(names))
         return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{out} cannot be made: {error.strerror}") from None
+    made_folder(out)
     for name in names:
         written(out / f"{name}.json", case_text(provider, name))
     written(out / "case-1.schema.json", schema_text("case-1"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from fauxvider.cli.openapi import written
+from fauxvider.cli.files import written
 from fauxvider.clock import RealClock
 from fauxvider.errors import UsageError
 from fauxvider.toolkit.starter import SCHEMA_FILE, starter_contract

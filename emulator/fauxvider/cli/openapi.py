@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from fauxvider.cli.files import written
 from fauxvider.contract.parse import open_contract
 from fauxvider.errors import UsageError
 from fauxvider.toolkit.openapi.document import openapi_document
 from fauxvider.toolkit.openapi.examples import add_examples
 from fauxvider.toolkit.openapi.schemathesis import schemathesis_settings
 
-__all__ = ["chosen_readings", "openapi", "written"]
+__all__ = ["chosen_readings", "openapi"]
 
 
 @click.command()
@@ -63,14 +64,6 @@ def chosen_readings(texts: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"--reading {text}: write NAME=CASE")
         chosen[name] = case
     return chosen
-
-
-def written(path: Path, text: str) -> None:
-    """Write a file that the user asked for. Raises UsageError if it cannot be."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _yaml(document: dict[str, Any]) -> str:

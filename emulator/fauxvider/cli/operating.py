@@ -113,8 +113,10 @@ class OperatingOptions:
         if self.token_from is not None:
             try:
                 place, token = f"--token-from {self.token_from}", self.token_from.read_text(encoding="ascii").strip()
-            except (OSError, UnicodeError) as error:
-                raise UsageError(f"--token-from {self.token_from}: {error}") from None
+            except OSError as error:
+                raise UsageError(f"--token-from {self.token_from}: cannot be read: {error.strerror}") from None
+            except UnicodeError:
+                place, token = f"--token-from {self.token_from}", ""  # no characters of a token
         elif TOKEN_VARIABLE in os.environ:
             place, token = TOKEN_VARIABLE, os.environ[TOKEN_VARIABLE].strip()
         else:

@@ -12,7 +12,7 @@ from fauxvider.analysis.story import story_lines
 from fauxvider.analysis.verdict import verdict_text
 from fauxvider.capsule import read_capsule, reproduce_text
 from fauxvider.capsule import replay as replayed
-from fauxvider.errors import UsageError
+from fauxvider.cli.files import written
 from fauxvider.service.saving import version
 
 __all__ = ["replay", "reproduce"]
@@ -58,9 +58,9 @@ def replay(
     capsule = read_capsule(file)
     result = replayed(capsule, contracts=contracts, any_contract=any_contract)
     if journal is not None:
-        _write(journal, result.journal)
+        written(journal, result.journal)
     if timeline is not None:
-        _write(timeline, result.report.page().encode())
+        written(timeline, result.report.page().encode())
     for line in story_lines(result.entries):
         click.echo(line)
     if verdict:
@@ -80,12 +80,5 @@ def replay(
 @_contracts
 def reproduce(file: Path, *, out: Path, contracts: tuple[Path, ...]) -> None:
     """Write the run of a capsule as a pytest file that can be read, run and changed."""
-    _write(out, reproduce_text(read_capsule(file), contracts=[path.resolve() for path in contracts]).encode())
+    written(out, reproduce_text(read_capsule(file), contracts=[path.resolve() for path in contracts]).encode())
     click.echo(f"wrote {out}: run it with pytest {out}")
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None

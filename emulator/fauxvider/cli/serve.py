@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fauxvider.cli.files import written
 from fauxvider.cli.nodes import SHARING_OPTIONS, SharingOptions
 from fauxvider.cli.operating import OPERATING_OPTIONS, OperatingOptions
 from fauxvider.cli.rendering import RENDER_OPTIONS, RenderOptions, with_options
@@ -27,7 +28,11 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _OPTIONS = (
     click.option(
-        "--provider", "providers", multiple=True, metavar="NAME", help="Serve this bundled provider (all by default)."
+        "--provider",
+        "providers",
+        multiple=True,
+        metavar="NAME",
+        help="Serve this bundled provider (all of them without --provider and --contract).",
     ),
     click.option(
         "--contract",
@@ -35,7 +40,7 @@ _OPTIONS = (
         multiple=True,
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Serve this contract file too.",
+        help="Serve this contract file; bundled providers beside it are named by --provider.",
     ),
     click.option(
         "--host", default="127.0.0.1", show_default=True, help="Listen here; beyond loopback only with --expose."
@@ -53,9 +58,8 @@ _OPTIONS = (
     click.option("--seed", default=0, show_default=True, help="Seed of everything drawn in the default world."),
     click.option(
         "--scenario",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="What goes wrong in the default world (docs/scenarios.md).",
+        metavar="NAME|FILE",
+        help="What goes wrong in the default world: a bundled scenario, or a file (docs/scenarios.md).",
     ),
     click.option("--reading", "readings", multiple=True, metavar="NAME=CASE", help="Choose a documented reading."),
     click.option(
@@ -122,7 +126,7 @@ def serve(**given: Any) -> None:
             raise UsageError(f"{option} {host} is reachable from other machines: add --expose if that is wanted")
     token = options.operating.token() or new_token()
     if options.token_file is not None:
-        _write_token(options.token_file, token)
+        written(options.token_file, token + "\n", mode=0o600)
     if options.sharing.workers > 1:
         with options.operating.shared():
             serve_workers(options, token, tell=_tell(options))
@@ -149,12 +153,6 @@ def _tell(options: ServeOptions) -> Tell:
         click.echo("Ctrl-C stops.")
 
     return tell
-
-
-def _write_token(path: Path, token: str) -> None:
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(token + "\n", encoding="ascii")
 
 
 def _announce(places: dict[str, Any], *, exposed: bool) -> None:

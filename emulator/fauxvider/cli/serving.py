@@ -19,6 +19,7 @@ from fauxvider.cli.rendering import RenderOptions, open_renderer
 from fauxvider.cli.running import Run
 from fauxvider.cli.tls import TlsOptions, open_tls, tls_places
 from fauxvider.errors import UsageError
+from fauxvider.scenario.library import scenario_place
 from fauxvider.scenario.parse import read_scenario
 from fauxvider.server.build import build_emulator
 from fauxvider.server.control import control_app
@@ -56,7 +57,7 @@ class ServeOptions:
     clock: str
     seed: int
     readings: tuple[str, ...]
-    scenario: Path | None
+    scenario: str | None
     limits: str
     allowed: tuple[str, ...]
     expose: bool
@@ -148,7 +149,7 @@ def _defaults(emulator: Emulator, options: ServeOptions) -> WorldOptions:
         chosen[name] = case
     given: dict[str, Any] = {"clock": options.clock, "seed": options.seed, "limits": options.limits}
     if options.scenario is not None:
-        scenario = read_scenario(options.scenario, contracts=emulator.default_contracts)
+        scenario = read_scenario(scenario_place(options.scenario), contracts=emulator.default_contracts)
         # What the scenario wants of its world stands, unless the command line says otherwise.
         wanted = {name: value for name, value in given.items() if value != _UNSAID[name] or name not in scenario.world}
         given = {**wanted, "scenario": scenario}

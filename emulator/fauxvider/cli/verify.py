@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from fauxvider.cli.files import written
 from fauxvider.cli.rendering import with_options
 from fauxvider.clock import monotonic_ms
 from fauxvider.contract.parse import ContractFile, open_contract
@@ -285,21 +286,14 @@ def _write(report: Report, options: VerifyOptions) -> None:
     if options.out is None:
         click.echo(text)
         return
-    _save(options.out, text)
+    written(options.out, text)
     click.echo(report.summary)
-
-
-def _save(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise UsageError(f"{path} cannot be written: {problem.strerror}") from None
 
 
 def _propose(file: ContractFile, settings: Settings, results: Sequence[Result], options: VerifyOptions) -> None:
     found = propose(file, settings.readings, results, date=options.date)
     if options.patched is not None:
-        _save(options.patched, found.text)
+        written(options.patched, found.text)
     click.echo(f"{len(found.changes)} changes are proposed in {options.patched}")
     for change in found.changes:
         click.echo(f"  {change}")

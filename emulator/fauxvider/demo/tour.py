@@ -67,7 +67,11 @@ class Tour:
 def take_tour(folder: Path, *, say: Callable[[str], None], pipeline: Pipeline | None = None) -> Tour:
     """Run the whole tour; pictures go to `folder`, progress to `say`. A `pipeline` makes real ones."""
     stops = json.loads(tour_text())["stops"]
-    with Server(pipeline=pipeline, warm=True) as server, server.world(name="demo", clock="manual", seed=7) as world:
+    providers = dict.fromkeys(stop["provider"] for stop in stops)
+    with (
+        Server(providers=providers, pipeline=pipeline, warm=True) as server,
+        server.world(name="demo", clock="manual", seed=7) as world,
+    ):
         began = world.now()
         seen = []
         for number, stop in enumerate(stops, 1):

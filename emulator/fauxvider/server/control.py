@@ -5,12 +5,14 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fauxvider.errors import FauxviderError, StoreError, UnknownWorldError, UsageError
@@ -239,6 +241,26 @@ async def _body(request: Request) -> dict[str, Any]:
     return tree
 
 
+async def _no_route(request: Request, problem: Exception) -> Response:
+    """Answer what no route takes with what there is."""
+    if not isinstance(problem, HTTPException):
+        raise problem
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    asked, status = f"{request.method} {request.url.path}", problem.status_code
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        # Starlette names the methods of the first route alone that has the path.
+        here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        allowed = ", ".join(sorted({method for route in here for method in route.methods or ()}))
+        answer = _problem(status, f"{asked}: this path takes {allowed}")
+        answer.headers["Allow"] = allowed
+        return answer
+    return _problem(status, f"{asked}: there is no such path (there are: {', '.join({r.path: 0 for r in routes})})")
+
+
+async def _no_json(_request: Request, problem: Exception) -> Response:
+    return _problem(422, f"the body is not the JSON that is taken here: {problem}")
+
+
 async def _unknown_world(_request: Request, problem: Exception) -> Response:
     return _problem(404, str(problem))
 
@@ -269,7 +291,8 @@ def control_app(
     """
     handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
         UnknownWorldError: _unknown_world,
-        JsonRefusedError: _misuse,
+        HTTPException: _no_route,
+        JsonRefusedError: _no_json,
         StoreError: _store_failed,
         FauxviderError: _misuse,
         ClientDisconnect: _left,

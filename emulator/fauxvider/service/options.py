@@ -9,6 +9,7 @@ from typing import Any
 from fauxvider.contract.model import Contract
 from fauxvider.engine.facts import ApiKey
 from fauxvider.errors import UsageError
+from fauxvider.scenario.library import bundled_scenario
 from fauxvider.scenario.model import Scenario
 from fauxvider.scenario.parse import read_scenario
 from fauxvider.service.world import WorldOptions
@@ -29,14 +30,18 @@ def read_options(
         if name not in _NAMES:
             raise UsageError(f"a world has no option {name!r} (it has: {', '.join(_NAMES)})")
     scenario = _scenario(given["scenario"], contracts) if given.get("scenario") is not None else defaults.scenario
+    asks_for_step = given.get("step") is not None
     if scenario.world and "scenario" in given:
         # What the scenario itself wants of its world; what is asked for beside it wins.
         given = {**scenario.world, **given}
     if "name" in given:
         _check_name(given["name"])
+    clock = _text("clock", given.get("clock", defaults.clock))
+    if asks_for_step and not clock.startswith("stepping"):
+        raise UsageError(f"step goes with the clock 'stepping', and the clock is {clock!r}")
     return WorldOptions(
         seed=_seed(given.get("seed", defaults.seed)),
-        clock=_text("clock", given.get("clock", defaults.clock)),
+        clock=clock,
         now=defaults.now if given.get("now") is None else parse_moment(given["now"]),
         step=given.get("step", defaults.step),
         readings=_readings(given["readings"], contracts) if "readings" in given else defaults.readings,
@@ -51,8 +56,11 @@ def read_options(
 def _scenario(value: Any, contracts: Mapping[str, Contract]) -> Scenario:
     if isinstance(value, Scenario):
         return value
+    if isinstance(value, str):
+        # A name and never a path: who steers a server over HTTP does not read its files.
+        return read_scenario(bundled_scenario(value), contracts=contracts)
     if not isinstance(value, Mapping):
-        raise UsageError("scenario is a mapping as docs/scenarios.md says (files are read by the caller)")
+        raise UsageError("scenario is the name of a bundled one, or a mapping as docs/scenarios.md says")
     return read_scenario(value, contracts=contracts)
 
 
@@ -138,12 +146,15 @@ def _balances(value: Any, contracts: Mapping[str, Contract]) -> Mapping[str, Dec
         for provider in value:
             if provider not in contracts:
                 raise UsageError(f"there is no provider {provider!r} (there are: {', '.join(contracts)})")
-        return {provider: _amount(amount) for provider, amount in value.items()}
-    return dict.fromkeys(contracts, _amount(value))
+        return {provider: _amount(f"the balance of {provider}", amount) for provider, amount in value.items()}
+    return dict.fromkeys(contracts, _amount("balances", value))
 
 
-def _amount(value: Any) -> Decimal:
-    return parse_money(str(value) if isinstance(value, float) else value)
+def _amount(what: str, value: Any) -> Decimal:
+    try:
+        return parse_money(str(value) if isinstance(value, float) else value)
+    except UsageError as error:
+        raise UsageError(f"{what}: {error}") from None
 
 
 def _limits(value: Any) -> Decimal | None:
@@ -153,7 +164,7 @@ def _limits(value: Any) -> Decimal | None:
     if value == "off":
         return None
     if isinstance(value, dict) and set(value) == {"factor"}:
-        factor = _amount(value["factor"])
+        factor = _amount("the factor on limits", value["factor"])
         if factor > 0:
             return factor
     raise UsageError(f"limits {value!r} is not 'on', 'off' or {{'factor': N}}")
