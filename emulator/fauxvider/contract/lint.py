@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fauxvider.contract.causes import FALLBACKS
 from fauxvider.contract.evidence import evidence_problems, parse_evidence
 from fauxvider.contract.model import Contract
 from fauxvider.contract.parse import ContractFile, sources_of
@@ -17,6 +18,7 @@ from fauxvider.errors import ContractError, Place
 
 __all__ = ["Finding", "findings"]
 
+_LAST_RESORTS = frozenset({"url_unknown", "path_unknown"})
 _JOB_KINDS = frozenset({"read", "stream", "cancel", "retry", "deliveries", "redeliver"})
 
 
@@ -84,11 +86,19 @@ def _about_contract(contract: Contract, tree: Map, file: str) -> Iterator[Findin
     if costs and not contract.account.unit:
         yield Finding("error", place("/account"), "there are prices, but no unit")
     for cause, pointer, reason in _needed_causes(contract):
-        if cause not in contract.errors:
+        if not _has_face(cause, tree.get("errors", {})):
             yield Finding("error", place(pointer), f"{reason}, but `errors` has no face for {cause!r}")
     shows_urls = any(name.startswith(("output.url", "outputs")) for name in _all_names(tree))
     if shows_urls and not any(url.serves == "output" for url in contract.urls.values()):
         yield Finding("warning", place("/urls"), "outputs are shown, but no URL serves them")
+
+
+def _has_face(cause: str, named: Mapping[str, Any]) -> bool:
+    """Tell whether a cause has a face of its own or of its kind: what is borrowed as a last resort is none."""
+    face = cause
+    while face and face not in named:
+        face = FALLBACKS[face]
+    return bool(face) and (face == cause or face not in _LAST_RESORTS)
 
 
 def _needed_causes(contract: Contract) -> Iterator[tuple[str, str, str]]:

@@ -102,6 +102,12 @@ FOUND = {
 }  # fmt: skip
 
 
+def test_what_a_url_borrows_from_another_cause_is_no_face_of_its_own() -> None:
+    found = findings(changed_acme("  url_expired: {status: 403", "  moderated: {status: 403"))
+    told = {one.problem for one in found if one.severity == "error"}
+    assert "the URL expires, but `errors` has no face for 'url_expired'" in told
+
+
 @pytest.mark.parametrize("case", FOUND)
 def test_a_doubtful_contract_gives_one_finding(case: str) -> None:
     old, new, severity, pointer, problem = FOUND[case]

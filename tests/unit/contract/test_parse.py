@@ -220,6 +220,8 @@ def test_every_cause_that_resolves_has_a_face(acme: Contract) -> None:
     resolvable = {cause for cause in FALLBACKS if face_for(cause, own)}
     assert {"param_enum", "method_unknown"} <= resolvable
     assert "funds" not in resolvable
+    # A file can be asked for by any method and any token: there is an answer, whatever the contract says of files.
+    assert {cause for cause in FALLBACKS if cause.startswith("url_")} <= resolvable
 
 
 def test_an_answer_may_say_an_error_in_its_own_words(acme: Contract) -> None:
