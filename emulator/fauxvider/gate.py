@@ -97,7 +97,11 @@ def parse_json(body: bytes, *, max_depth: int = _MAX_DEPTH) -> Json:
     # others, such as those with escapes, are looked at more closely.
     if body.count(b"{") + body.count(b"[") <= max_depth:
         again = orjson.dumps(value)
-        if again == body or (b"\\u" not in body and again.translate(None, _BLANKS) == body.translate(None, _BLANKS)):
+        if again == body or (
+            # the search for one byte is five times as fast as that for two
+            (b"\\" not in body or b"\\u" not in body)
+            and again.translate(None, _BLANKS) == body.translate(None, _BLANKS)
+        ):
             return value
     return _examined(body, value, max_depth)
 

@@ -1,6 +1,9 @@
 """The facts of a world: what was accepted, what happened to it, what was tried.
 
 Nothing that can be computed is a fact. Moments and spans are integer milliseconds.
+
+Nobody changes a fact. What is made for each request says so to the type checkers alone: a frozen dataclass sets
+every field through a guard, which made up a twelfth of what a submit costs.
 """
 
 from __future__ import annotations
@@ -8,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from fauxvider.contract.model import State
 
@@ -40,16 +43,16 @@ class ApiKey:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # its fields are final: see above
 class Plan:
     """What was drawn for one run of a job: phase lengths (ms), seed, and how it will end."""
 
-    phases: tuple[int, ...]
-    seed: int
-    deadlines: tuple[int | None, ...] = ()
-    failure: str = ""  # "" succeeds
-    detail: str = ""
-    live: bool = False  # runs for real: events say when it starts and how it ends
+    phases: Final[tuple[int, ...]]
+    seed: Final[int]
+    deadlines: Final[tuple[int | None, ...]] = ()
+    failure: Final[str] = ""  # "" succeeds
+    detail: Final[str] = ""
+    live: Final[bool] = False  # runs for real: events say when it starts and how it ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +77,28 @@ class Twist:
     output: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # its fields are final: see above
 class Job:
     """A job as accepted. `body` is the request body as kept (JSON text)."""
 
-    id: str
-    number: int
-    operation: str
-    model: str
-    accepted: int
-    body: bytes
-    plan: Plan
-    shape: Shape
-    price: Decimal
-    key: str = ""
-    address: str | None = None
-    file_keys: tuple[str, ...] = ()
-    site: str = "local"
-    intent: str = ""  # idempotency scope and key, "" without
-    fingerprint: str = ""
-    request: int = 0
-    twist: Twist | None = None
-    shown_address: str = ""  # stands in for an address that holds the caller's API key
+    id: Final[str]
+    number: Final[int]
+    operation: Final[str]
+    model: Final[str]
+    accepted: Final[int]
+    body: Final[bytes]
+    plan: Final[Plan]
+    shape: Final[Shape]
+    price: Final[Decimal]
+    key: Final[str] = ""
+    address: Final[str | None] = None
+    file_keys: Final[tuple[str, ...]] = ()
+    site: Final[str] = "local"
+    intent: Final[str] = ""  # idempotency scope and key, "" without
+    fingerprint: Final[str] = ""
+    request: Final[int] = 0
+    twist: Final[Twist | None] = None
+    shown_address: Final[str] = ""  # stands in for an address that holds the caller's API key
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from struct import Struct
 from typing import Final, TypeAlias
@@ -144,12 +144,12 @@ class Mint:
         """Give a fixed text of a-z0-9 (a key that nobody sees, for example)."""
         return self._fill(_plan((("alnum", str(length)),)), name, (), 0)
 
-    def stream(self, name: str, *parts: str | int) -> Iterator[int]:
-        """Draw whole numbers from 0 to 2^64 - 1 without end."""
-        number = 0
-        while True:
-            yield from _FOUR.unpack(self._bytes(name, (*parts, number), _DIGEST))
-            number += 1
+    def numbers(self, name: str, *parts: str | int, count: int) -> Sequence[int]:
+        """Draw whole numbers from 0 to 2^64 - 1: `count` of them, or up to three more."""
+        drawn: tuple[int, ...] = _FOUR.unpack(self._bytes(name, (*parts, 0), _DIGEST))
+        while len(drawn) < count:
+            drawn += _FOUR.unpack(self._bytes(name, (*parts, len(drawn) // 4), _DIGEST))
+        return drawn
 
     def integer(self, name: str, *parts: str | int, low: int, high: int) -> int:
         """Draw a whole number, low <= number <= high. Its bias is under 2^-64 of the span's share."""
@@ -188,7 +188,10 @@ class Mint:
             named = self._named[name] = self._base.copy()
             named.update(f"{len(name)}:{name}".encode("utf-8", "surrogatepass"))
         hasher = named.copy()
-        text = "".join([f"{len(shown)}:{shown}" for shown in map(str, parts)])
+        text = ""
+        for part in parts:
+            shown = str(part)
+            text += f"{len(shown)}:{shown}"
         hasher.update(text.encode("utf-8", "surrogatepass"))
         digest = hasher.digest()
         while len(digest) < needed:

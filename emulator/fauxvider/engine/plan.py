@@ -6,7 +6,7 @@ in the same world give the same lives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -64,13 +64,13 @@ def draw_plan(
     mint: Mint,
     parts: tuple[str | int, ...],
     scope: Scope,
-    ranges: Iterable[Range],
+    ranges: Sequence[Range],
     deadlines: tuple[int | None, ...] = (),
     failure: str = "",
     detail: str = "",
 ) -> Plan:
     """Draw one run. `parts` names the run (job and retry number)."""
-    draws = mint.stream("plan", *parts)
+    draws = iter(mint.numbers("plan", *parts, count=len(ranges) + 1))
     phases = tuple([least + next(draws) % size if size else least for least, size in ranges])
     seed = whole(model.picture.seed(scope)) if model.picture.seed else None
     if seed is None or seed < 0:

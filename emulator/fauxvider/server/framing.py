@@ -79,10 +79,11 @@ class Framing:
     ``heads`` counts the requests let through. ``open``: in the middle of a head or a body, ``in_body``: of
     a body; ``stage`` counts those that were begun in pieces, ``received`` the bytes of the present body.
     ``refusal`` ends the connection; it leaves ``in_body`` true when the rest of a body will not come.
+    ``whole`` is the head of what was taken last, where that was one request from its beginning to its end.
     """
 
     __slots__ = ("_head", "_held", "_left", "_limits", "_overhead", "_scanned", "_state", "_step",
-                 "heads", "in_body", "open", "received", "refusal", "stage")  # fmt: skip
+                 "heads", "in_body", "open", "received", "refusal", "stage", "whole")  # fmt: skip
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits
@@ -99,6 +100,7 @@ class Framing:
         self.stage = 0
         self.received = 0
         self.refusal: Refusal | None = None
+        self.whole: bytes | None = None
 
     def take(self, data: bytes) -> bytes:
         """Accept bytes from the client; give those that the parser may see now."""
@@ -112,7 +114,9 @@ class Framing:
                     return self._refuse(error.refusal)
                 if not head.last and end + head.length == len(data):
                     self.heads += 1
+                    self.whole = head.data
                     return data if len(head.data) == end else head.data + data[end:]
+        self.whole = None
         return self._take_slowly(data)
 
     def _take_slowly(self, data: bytes) -> bytes:

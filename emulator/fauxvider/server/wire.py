@@ -160,9 +160,13 @@ class Guard(asyncio.Protocol):
         if framing.open and framing.stage != self._stage:
             self._stage, self._stage_since = framing.stage, self.loop.time()
         if ready:
-            super().data_received(ready)
+            self.pass_on(ready)
         if framing.refusal is not None:
             self.end_if_refused()
+
+    def pass_on(self, data: bytes) -> None:
+        """Have uvicorn's protocol read what the framing has let through."""
+        super().data_received(data)
 
     def note_answer(self) -> None:
         """Note the end of an answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from fauxvider.contract.model import Auth
@@ -91,7 +92,12 @@ def key_of(auth: Auth, request: Request) -> tuple[str, bool]:
         is_present = True
         if not accepted.scheme:
             return value.strip(), True
-        scheme, _, key = value.partition(" ")
-        if scheme.lower() == accepted.scheme.lower():
-            return key.strip(), True
+        if (key := _key_after(accepted.scheme, value)) is not None:
+            return key, True
     return "", is_present
+
+
+@lru_cache(maxsize=1024)
+def _key_after(scheme: str, value: str) -> str | None:
+    given, _, key = value.partition(" ")
+    return key.strip() if given.lower() == scheme.lower() else None

@@ -1,4 +1,4 @@
-"""Facts as JSON and back: frozen dataclasses of plain values, by their type hints.
+"""Facts as JSON and back: dataclasses of plain values, by their type hints.
 
 A field that is not there has its default, so that a fact written today is read by a version that knows more
 fields. Values of no known shape (a scenario's faults, for example) keep their kinds by tagged mappings; a fact
@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Final, Literal, TypeVar, Union
 
 import orjson
 
@@ -73,9 +73,19 @@ def _shown(value: Any) -> Any:
 
 
 @cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Give the types of a dataclass's fields, whether they are final or not."""
+    return {name: _unwrapped(hint) for name, hint in typing.get_type_hints(kind).items()}
+
+
+def _unwrapped(hint: Any) -> Any:
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is Final else hint
+
+
+@cache
 def _shapeless(kind: Any) -> tuple[tuple[str, Any], ...]:
     """Give the fields of a dataclass whose values may have no known shape, with their defaults."""
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     return tuple(
         (field.name, _default(field)) for field in dataclasses.fields(kind) if _is_shapeless(hints[field.name])
     )
@@ -151,7 +161,7 @@ def _read_bytes(tree: Any) -> bytes:
 
 
 def _dataclass(kind: Any) -> tuple[_Turn, _Turn]:
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     fields = [
         (field.name, *_codec(hints[field.name]), _default(field)) for field in dataclasses.fields(kind) if field.init
     ]

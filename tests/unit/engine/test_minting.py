@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter
-from itertools import islice
 
 import pytest
 from hypothesis import given
@@ -131,10 +130,11 @@ def test_impossible_bounds(low: int, high: int) -> None:
         Mint(1).integer("x", low=low, high=high)
 
 
-def test_streams() -> None:
-    first = list(islice(Mint(1).stream("plan", 7, 0), 50))
-    assert first == list(islice(Mint(1).stream("plan", 7, 0), 50))
-    assert len({*first, *islice(Mint(1).stream("plan", 7, 1), 50)}) == 100
+def test_numbers() -> None:
+    first = Mint(1).numbers("plan", 7, 0, count=50)
+    assert first == Mint(1).numbers("plan", 7, 0, count=50)
+    assert len({*first[:50], *Mint(1).numbers("plan", 7, 1, count=50)[:50]}) == 100
+    assert [*first[:3]] == [*Mint(1).numbers("plan", 7, 0, count=3)[:3]]
     assert all(0 <= number < 2**64 for number in first)
 
 
