@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,25 @@ def test_a_callback_under_way_at_the_end(valkey: Valkey, tmp_path: Path, is_in_t
         held.close()
     told = [(entry["number"], entry["outcome"]) for entry in entries]
     assert told == ([(1, "http")] if is_in_time else [(1, "interrupted"), (1, "http")])
+
+
+def test_a_call_through_another_node_is_answered_when_its_owner_ends(valkey: Valkey) -> None:
+    token = {"Authorization": f"Bearer {'x' * 30}"}
+    options = ["--store", valkey.url, "--provider", "runpod", "--grace", "60"]
+    env = {"FAUXVIDER_CONTROL_TOKEN": "x" * 30}
+    with serving_process(*options, env=env) as owner, serving_process(*options, env=env) as other:
+        assert owner.ask("/worlds", {"name": "w", "clock": "manual"}, **token)[0] == 201
+        run = f"{other.root}/w/w/runpod/v2/black-forest-labs-flux-1-dev/runsync"
+        with ThreadPoolExecutor() as pool:
+            answer = pool.submit(other.ask, run, {"input": {"prompt": "a fox"}})
+            while not owner.ask("/worlds/w", **token)[1]["held"]:
+                pass
+            owner.popen.send_signal(signal.SIGTERM)
+            status, said = answer.result(timeout=60)
+        assert (status, said["status"]) == (200, "IN_QUEUE")
+        assert owner.ended() == (0, "", "")
+        jobs = other.ask("/worlds/w/jobs", **token)[1]["jobs"]
+        assert [job["id"] for job in jobs] == [said["id"]]
 
 
 def test_a_control_request_whose_client_left_makes_nothing(valkey: Valkey) -> None:

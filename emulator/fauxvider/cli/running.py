@@ -42,9 +42,10 @@ class Run:
         ending = Ending(self.emulator, self.health)
 
         def stopping() -> None:
-            if self.site.busy or ending.busy:
+            requests = self.site.busy + (0 if self.node is None else self.node.hops.busy)
+            if requests or ending.busy:
                 self.tell("finishing what is under way; Ctrl-C again ends at once")
-            self._say("draining", requests=self.site.busy, callbacks=ending.busy)
+            self._say("draining", requests=requests, callbacks=ending.busy)
             ending.begin()
             if self.front is not None:
                 self.front.drain()
@@ -53,6 +54,8 @@ class Run:
             await ending.finish()
             if self.front is not None:
                 await self.front.finished()
+            if self.node is not None:
+                await self.node.finish()
 
         try:
             await serve_bound(self.site, ready=self._ready, prepare=self._prepare, stopping=stopping, settle=settle)

@@ -24,7 +24,9 @@ __all__ = ["Hops", "NodeGoneError"]
 _LENGTHS = struct.Struct(">II")
 _MAX_HEAD = 4 * 1024 * 1024
 _MAX_BODY = 64 * 1024 * 1024
+_MAX_GREETING = 4096
 _GREETING_S = 5.0
+_CONNECT_S = 5.0
 
 Head: TypeAlias = dict[str, Any]
 Frame: TypeAlias = tuple[Head, bytes]
@@ -60,6 +62,16 @@ class Hops:
         self.address = f"[{bound}]:{number}" if ":" in bound else f"{bound}:{number}"
         self._server = await asyncio.start_server(self._greeted, sock=sock, limit=1024 * 1024)
 
+    @property
+    def busy(self) -> int:
+        """How many requests of other nodes are at work."""
+        return len(self._working)
+
+    async def finished(self) -> None:
+        """Return when the requests of other nodes that are at work now have been answered."""
+        if self._working:
+            await asyncio.wait(list(self._working))
+
     async def stop(self) -> None:
         """Ask and answer nothing any more."""
         if self._server is not None:
@@ -83,6 +95,8 @@ class Hops:
             was_asked = not open_line.is_closed
             return await open_line.ask(head, body)
         except OSError as error:
+            if self._lines.get(address) is line:
+                del self._lines[address]  # addresses come and go with nodes
             gone = NodeGoneError(f"the node at {address} is gone: {error}")
             gone.was_asked = was_asked
             raise gone from None
@@ -93,7 +107,7 @@ class Hops:
         self._callers.add(writer)
         try:
             async with asyncio.timeout(_GREETING_S):
-                head, _ = await _read(reader, max_body=0)
+                head, _ = await _read(reader, max_head=_MAX_GREETING, max_body=0)
             if hmac.compare_digest(str(head.get("secret", "")).encode(), self._secret.encode()):
                 await self._answer(str(head.get("node", "")), reader, writer)
         except (OSError, EOFError, ValueError, TimeoutError):
@@ -132,7 +146,8 @@ class _Line:
     @classmethod
     async def open(cls, address: str, node: str, secret: str) -> _Line:
         host, _, port = address.rpartition(":")
-        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), limit=1024 * 1024)
+        async with asyncio.timeout(_CONNECT_S):
+            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), limit=1024 * 1024)
         _write(writer, {"secret": secret, "node": node}, b"")
         return cls(reader, writer)
 
@@ -182,11 +197,11 @@ def _write(writer: asyncio.StreamWriter, head: Head, body: bytes) -> None:
         writer.write(b"".join((_LENGTHS.pack(len(text), len(body)), text, body)))
 
 
-async def _read(reader: asyncio.StreamReader, *, max_body: int = _MAX_BODY) -> Frame:
+async def _read(reader: asyncio.StreamReader, *, max_head: int = _MAX_HEAD, max_body: int = _MAX_BODY) -> Frame:
     """Read a frame. Raises EOFError at the end, ValueError for what is none."""
     try:
         head_size, body_size = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
-        if head_size > _MAX_HEAD or body_size > max_body:
+        if head_size > max_head or body_size > max_body:
             raise ValueError("a frame is too long")
         text = await reader.readexactly(head_size)
         head = orjson.loads(text)

@@ -44,12 +44,18 @@ class Node:
         self.hops = Hops(file.node, file.secret, self._serve, host=host, port=port)
         self.serve_control: ControlServe | None = None
         self.serve_page: Pages | None = None
+        self._is_leaving = False
         self._patience_ms = round(file.lease_s * 1000) + 2000
 
     async def start(self, defaults: WorldOptions) -> None:
         """Join the other nodes. Raises StoreError, PortTakenError, UsageError."""
         await self.hops.start()
         await self.sharing.start(self.hops.address, defaults)
+
+    async def finish(self) -> None:
+        """Begin nothing more for other nodes, who wait for the worlds to be free; return when they are answered."""
+        self._is_leaving = True
+        await self.hops.finished()
 
     async def stop(self) -> None:
         await self.sharing.stop()
@@ -96,6 +102,8 @@ class Node:
 
     async def _serve(self, node: str, head: Head, body: bytes) -> Frame:
         """Answer another node."""
+        if self._is_leaving:
+            return _MOVED, b""
         if head["kind"] == "control":
             return await self._serve_control(head, body)
         if head["kind"] == "page":
