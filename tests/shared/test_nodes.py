@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from fauxvider import Receiver, Server, WorldHandle
 from fauxvider.errors import StoreError, UnknownWorldError, UsageError
 from fauxvider.server.shared import Node
 from fauxvider.service.world import World
+from fauxvider.stores.redis import RedisFile
+from fauxvider.stores.redis_reading import read_facts
 from support.valkey import Valkey
 
 FLUX = "/v2/black-forest-labs-flux-1-dev"
@@ -218,6 +221,80 @@ def test_an_owner_whose_lease_ran_out_writes_nothing_more(valkey: Valkey) -> Non
         assert one.emulator.find_world("mine") is None
 
 
+def test_a_world_that_is_another_nodes_by_now_is_not_said_to_be_dropped(valkey: Valkey) -> None:
+    with node(valkey) as one, node(valkey) as two:
+        submit(at(one, one.world(name="mine", clock="manual", record=False)))
+
+        async def sleep_through_the_lease() -> None:
+            await node_of(one).sharing.stop()
+
+        one.call(sleep_through_the_lease())
+        valkey.client.delete(f"fauxvider:node:{node_of(one).sharing.file.node}")
+        taken = two.find("mine")
+        with pytest.raises(StoreError, match="another node's by now"):
+            one.call(one.emulator.dropped("mine"))
+        assert len(taken.jobs()) == 1
+        two.call(two.emulator.dropped("mine"))
+        assert not valkey.client.keys("fauxvider:*:mine")
+
+
+def test_a_fault_while_worlds_are_looked_after_does_not_end_the_lease(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    async def unserved(now: int) -> list[str]:
+        looks.append(now)
+        raise ValueError("a fault")
+
+    with node(valkey) as one:
+        file = node_of(one).sharing.file
+        monkeypatch.setattr(file, "unserved", unserved)
+        assert until(lambda: len(looks) > 2)
+        assert valkey.client.exists(f"fauxvider:node:{file.node}")
+
+
+def test_what_is_known_of_worlds_goes_with_them(valkey: Valkey) -> None:
+    with node(valkey) as one, node(valkey) as two:
+        for _ in range(3):
+            world = one.world(clock="manual", record=False)
+            for _ in range(2):
+                submit(at(two, world))
+            one.call(one.emulator.dropped(world.name))
+            again = one.world(name=world.name, clock="manual", record=False)
+            again = one.world(name=world.name, clock="manual", record=False)
+            submit(at(two, again))
+            one.call(one.emulator.dropped(again.name))
+        file = one.emulator.file
+        assert isinstance(file, RedisFile)
+        assert list(file._places) == ["default"]
+
+
+class Twice:
+    """A connection that comes upon everything twice in a scan, which a server may while it moves a hash."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def hmget(self, *asked: str) -> Any:
+        return self._client.hmget(*asked)
+
+    def hscan_iter(self, key: str, count: int) -> Iterator[Any]:
+        for field, value in self._client.hscan_iter(key, count=count):
+            yield from ((field, value), (field, value))
+
+
+def test_what_a_scan_comes_upon_twice_is_there_once(valkey: Valkey) -> None:
+    with Receiver() as receiver, node(valkey) as one:
+        world = one.world(name="mine", clock="manual", record=False)
+        submit(at(one, world), webhook=receiver.url + "/hook")
+        world.advance("1m")
+        keys = [f"fauxvider:{kind}:mine" for kind in ("world", "facts", "journal")]
+        once, twice = (read_facts(client, "mine", keys) for client in (valkey.client, Twice(valkey.client)))
+    assert once == twice
+    assert len(once[1]["runpod"].charges) == len(once[1]["runpod"].records[0].deliveries) == 1
+
+
 def test_a_store_that_goes_away_acknowledges_nothing_and_is_found_again(valkey: Valkey, tmp_path: Any) -> None:
     folder = tmp_path / "kept"
     folder.mkdir()
@@ -280,6 +357,35 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
     with pytest.raises(StoreError, match=r"^redis://127.0.0.1:1/0: ") as refused:
         Server(store="redis://user:hunter2@127.0.0.1:1/0")
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:hun/ter2@host/0",
+        "redis://user:hun#ter2@host/0",
+        "redis://:hun?ter2@127.0.0.1:1/0",
+        "rediz://user:hunter2@host/0",
+    ],
+)
+def test_a_password_that_is_written_wrong_is_not_shown(url: str) -> None:
+    with pytest.raises((UsageError, StoreError)) as refused:
+        Server(store=url)
+    assert not any(part in str(refused.value) for part in ("hun", "ter2", "user:"))
+
+
+def test_who_is_no_node_is_sent_away(valkey: Valkey) -> None:
+    with node(valkey) as one:
+        host, _, port = node_of(one).hops.address.rpartition(":")
+        wrong = json.dumps({"secret": "none", "node": "x"}).encode()
+        for greeting in (
+            len(wrong).to_bytes(4) + bytes(4) + wrong,
+            (4097).to_bytes(4) + bytes(4),
+            b"GET / HTTP/1.1\r\n",
+        ):
+            with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as peer:
+                peer.sendall(greeting)
+                assert peer.recv(1) == b""
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,13 @@ class Taken:
         self.may = threading.Event()
         self.may.set()
         self.problem = ""
+        self.fault: Exception | None = None
         self.commits: GroupCommit[int] = GroupCommit(self.take, name="test-commit")
 
     def take(self, turns: list[list[int]]) -> None:
         self.may.wait(20)
+        if self.fault is not None:
+            raise self.fault
         if self.problem:
             raise StoreError(self.problem)
         self.turns += turns
@@ -87,3 +90,18 @@ def test_what_nobody_waits_for_is_committed_at_the_end(taken: Taken) -> None:
     taken.commits.add(7)
     taken.commits.close()
     assert taken.turns == [[7]]
+
+
+def test_a_fault_of_ours_leaves_nobody_waiting_and_nothing_is_acknowledged_any_more(taken: Taken) -> None:
+    async def go() -> list[BaseException | None]:
+        taken.fault = ValueError("secret")
+        taken.commits.add(1)
+        failed = [*await asyncio.gather(taken.commits.flush(), return_exceptions=True)]
+        taken.fault = None
+        taken.commits.add(2)
+        return [*failed, *await asyncio.gather(taken.commits.flush(), return_exceptions=True)]
+
+    failed = asyncio.run(go())
+    assert [str(error) for error in failed] == ["nothing more can be stored: a fault of ours (ValueError)"] * 2
+    assert all(isinstance(error, StoreError) for error in failed)
+    assert taken.turns == []

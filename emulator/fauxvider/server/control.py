@@ -105,7 +105,7 @@ class _Control:
         return _answer(200, self.emulator.describe(_world(request)))
 
     async def drop_world(self, request: Request) -> Response:
-        self.emulator.drop_world(_world(request))
+        await self.emulator.dropped(_world(request))
         return Response(status_code=204)
 
     async def reset_world(self, request: Request) -> Response:
@@ -202,7 +202,7 @@ class _Control:
             Route("/worlds", self.list_worlds, methods=["GET"]),
             Route("/worlds", self._kept(self.make_world), methods=["POST"]),
             Route(one, self.show_world, methods=["GET"]),
-            Route(one, self._kept(self.drop_world), methods=["DELETE"]),
+            Route(one, self.drop_world, methods=["DELETE"]),
             Route(f"{one}/reset", self._kept(self.reset_world), methods=["POST"]),
             Route(f"{one}/clock", self.clock, methods=["GET"]),
             Route(f"{one}/clock/advance", self._kept(self.advance), methods=["POST"]),

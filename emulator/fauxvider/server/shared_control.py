@@ -38,7 +38,7 @@ class SharedControl:
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         parts = [unquote(part) for part in scope.get("path", "").split("/")]
-        if scope["type"] != "http" or parts[1] != "worlds":
+        if scope["type"] != "http" or parts[1:2] != ["worlds"]:
             await self._app(scope, receive, send)
             return
         try:

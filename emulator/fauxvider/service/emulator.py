@@ -144,6 +144,15 @@ class Emulator:
             if world.kept is not None:
                 world.kept.drop()
 
+    async def dropped(self, name: str) -> None:
+        """Drop a world; return when the store has forgotten it too. Raises StoreError where it cannot."""
+        place = self.world(name).kept
+        self.drop_world(name)
+        if place is None or name in self._worlds:
+            await self.kept(name)
+        else:
+            await place.flush()  # it knows what came of its own part: another process may have the world by now
+
     def forget_world(self, name: str) -> World | None:
         """Let go of a world, if it is here, that the store keeps: another process has it now."""
         world = self._worlds.pop(name, None)

@@ -93,6 +93,8 @@ class Sharing:
                     await self.find(name)
             except StoreError as error:
                 _log.warning("%s", error)
+            except Exception:  # noqa: BLE001 - else the lease would run out for good
+                _log.exception("looking after the worlds failed; it goes on")
 
     def _lost(self) -> list[str]:
         """Give the worlds here that could not be kept any more: they have to be read again, or are another's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -14,13 +15,15 @@ from fauxvider.errors import StoreError
 __all__ = ["GroupCommit"]
 
 W = TypeVar("W")
+_log = logging.getLogger(__name__)
 _Batch: TypeAlias = tuple[list[W], "asyncio.Future[None] | None"]
 
 
 class GroupCommit(Generic[W]):
     """Hands writes to `commit`, which gets the turns that wait, in order, and may raise StoreError.
 
-    Whoever acknowledges something waits for `flush` first.
+    Whoever acknowledges something waits for `flush` first. When `commit` raises anything else, nothing more is
+    committed: nobody knows what was kept.
     """
 
     def __init__(self, commit: Callable[[list[list[W]]], None], *, name: str) -> None:
@@ -29,6 +32,7 @@ class GroupCommit(Generic[W]):
         self._pending: list[W] = []
         self._asked: asyncio.Future[None] | None = None
         self._is_handed = False
+        self._broken: StoreError | None = None
         self._batches: queue.SimpleQueue[_Batch[W] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -78,13 +82,17 @@ class GroupCommit(Generic[W]):
             self._commit([batch for batch in batches if batch is not None])
 
     def _commit(self, batches: list[_Batch[W]]) -> None:
-        problem: StoreError | None = None
+        problem = self._broken
         turns = [writes for writes, _ in batches if writes]
         try:
-            with self.around() if turns else contextlib.nullcontext():
-                self._do(turns)
+            if problem is None:
+                with self.around() if turns else contextlib.nullcontext():
+                    self._do(turns)
         except StoreError as error:
             problem = error
+        except Exception as error:  # noqa: BLE001 - who waits would wait for ever
+            _log.exception("a commit failed")
+            problem = self._broken = StoreError(f"nothing more can be stored: a fault of ours ({type(error).__name__})")
         waiting = [asked for _, asked in batches if asked is not None]
         if waiting:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

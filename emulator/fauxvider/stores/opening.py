@@ -63,7 +63,7 @@ def open_store(url: str, *, power_loss: bool = False, node: str = "") -> StoreFi
     scheme = url.partition(":")[0]
     opener = SCHEMES.get(scheme)
     if opener is None:
-        raise UsageError(f"{url!r} is not a store (allowed: memory:, sqlite:///PATH, redis://HOST:PORT/0)")
+        raise UsageError(f"{scheme!r} is not a kind of store (allowed: memory:, sqlite:///PATH, redis://HOST:PORT/0)")
     return opener(url, power_loss, node)
 
 

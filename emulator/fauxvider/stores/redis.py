@@ -77,6 +77,7 @@ class RedisFile:
         if not found:
             return None
         if not found[0]:
+            self._places.pop(world, None)
             return Claim(address=found[2].decode())
         if found[1] == b"1" and isinstance(known, RedisWorld):
             return Claim(known, is_known=True)
@@ -121,6 +122,13 @@ class RedisFile:
         if before is not None:
             before.lost = f"the world {name!r} was made anew"
         return place
+
+    def put(self, place: RedisWorld, *, is_there: bool) -> None:
+        """Know the place of a world that is there, and forget that of one that is not."""
+        if is_there:
+            self._places[place.name] = place
+        elif self._places.get(place.name) is place:
+            del self._places[place.name]
 
     # --- writing
 
@@ -234,6 +242,7 @@ class RedisWorld:
 
     def keep(self, made: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Write down how the world was made, and how far it is."""
+        self._file.put(self, is_there=True)
         self._put(_WORLD, "made", orjson.dumps(made))
         self.note_state(state)
 
@@ -257,6 +266,7 @@ class RedisWorld:
         self.written += 1
         self._due = -1
         self.facts.clear()
+        self._file.put(self, is_there=False)
         self._file.add(self, "X")
 
     async def flush(self) -> None:

@@ -27,11 +27,13 @@ def read_facts(client: Any, name: str, keys: Sequence[str]) -> tuple[SavedWorld 
         return None, {}
     try:
         kinds: defaultdict[tuple[str, str], list[tuple[str, bytes]]] = defaultdict(list)
-        for field, value in client.hscan_iter(facts, count=_PIECE):
+        # As mappings: what a scan comes upon twice, while the server moves a hash, is there once.
+        for field, value in dict(client.hscan_iter(facts, count=_PIECE)).items():
             provider, kind, key = field.decode().split("/", 2)
             kinds[provider, kind].append((key, value))
         found = {provider: _facts(kinds, provider) for provider in sorted({provider for provider, _ in kinds})}
-        entries = sorted((int(number), value) for number, value in client.hscan_iter(journal, count=_PIECE))
+        found_entries = dict(client.hscan_iter(journal, count=_PIECE))
+        entries = sorted((int(number), value) for number, value in found_entries.items())
         saved = SavedWorld(
             name,
             orjson.loads(made),

@@ -102,8 +102,11 @@ def _client(url: str, *, retry: Retry | None = None) -> tuple[Any, float]:
             socket_connect_timeout=_PATIENCE_S,
             protocol=2,
         )
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{_shown(url)!r} is no address of a store: {error}") from None
+    except (ValueError, TypeError):  # what it says may quote a password
+        raise UsageError(
+            f"{_shown(url)!r} is no address of a store: write redis://[USER:PASSWORD@]HOST[:PORT]/DB, and %2F, %23, "
+            "%3F, %40 for / # ? @ in a password"
+        ) from None
     return client, lease_s
 
 
@@ -126,8 +129,9 @@ def _taken_apart(url: str) -> tuple[str, float]:
 
 
 def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """Give an address without user and password, even where these were not written as they should be."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def _doubt(client: Any, *, power_loss: bool) -> str:
