@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import urllib.error
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ import redis
 from fauxvider import Receiver, Server, WorldHandle
 from fauxvider.errors import StoreError, UnknownWorldError, UsageError
 from fauxvider.stores.opening import open_store
+from fauxvider.stores.sqlite import SqliteFile
 from support.valkey import MISSING, Valkey, required
 
 required()
@@ -55,6 +58,51 @@ def _world(server: Server, name: str) -> WorldHandle:
 def _submit(world: WorldHandle, **extra: Any) -> str:
     body = {"input": {"prompt": "a lighthouse", "seed": 7}, **extra}
     return str(_call(world.base_url("runpod") + FLUX + "/run", body)["id"])
+
+
+def _spent(server: Server) -> None:
+    """Have the store of a server fail, as a full disk does."""
+    file = server.emulator.file
+    assert isinstance(file, SqliteFile)
+    file._connection.close()
+
+
+def test_a_store_that_fails_is_one_line_for_each_callback_that_it_keeps_from_going(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Receiver() as receiver, _again(f"sqlite:///{tmp_path}/worlds.db") as server:
+        world = server.world(clock="scaled:20")
+        _submit(world, webhook=receiver.url + "/hook")
+
+        async def spend() -> None:
+            _spent(server)
+
+        server.call(spend())
+        pause = Event()
+        while not any("nothing more can be stored" in record.getMessage() for record in caplog.records):
+            pause.wait(0.02)
+        assert receiver.received == []
+    assert {(record.name, record.levelname, record.exc_info) for record in caplog.records} == {
+        ("fauxvider.service.world", "WARNING", None)
+    }
+
+
+def test_an_error_is_new_each_time(tmp_path: Path) -> None:
+    """One that is raised again and again holds on to all that it ever went through."""
+
+    async def asked(file: SqliteFile) -> list[StoreError]:
+        found = []
+        for _ in range(3):
+            file.world("w").drop()
+            with pytest.raises(StoreError, match="nothing more can be stored") as failed:
+                await file.flush()
+            found.append(failed.value)
+        return found
+
+    file = SqliteFile(tmp_path / "worlds.db")
+    file._connection.close()
+    assert len(set(map(id, asyncio.run(asked(file))))) == 3
+    file.close()
 
 
 def _status(world: WorldHandle, job: str) -> Any:

@@ -7,6 +7,7 @@ for the next thing due. `advance` settles: it runs what falls due, in order, and
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from fauxvider.clock import HeldClock, wall_ms
 from fauxvider.engine.agenda import Agenda
 from fauxvider.engine.facts import ApiKey
 from fauxvider.engine.minting import Mint
-from fauxvider.errors import UsageError
+from fauxvider.errors import StoreError, UsageError
 from fauxvider.ports import Clock, KeptWorld
 from fauxvider.scenario.model import NO_SCENARIO, Scenario
 from fauxvider.service.journal import Journal, fingerprint
@@ -31,6 +32,7 @@ __all__ = ["Due", "World", "WorldOptions"]
 
 MAX_REFUSED = 50  # refused requests that are kept to be explained
 _CUT_S = 2.0  # for what has been cancelled to end
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +361,15 @@ class World:
         """Run something beside everything else; it is cancelled when the world closes."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, StoreError):
+            _log.warning("%s", error)  # what was under way is somebody's to repeat, as the store has it
+        elif error is not None:
+            _log.error("what goes on in the world %s failed", self.name, exc_info=error)
 
     def _arm(self) -> None:
         due = self._agenda.next_due()

@@ -32,7 +32,7 @@ class GroupCommit(Generic[W]):
         self._pending: list[W] = []
         self._asked: asyncio.Future[None] | None = None
         self._is_handed = False
-        self._broken: StoreError | None = None
+        self._broken = ""
         self._batches: queue.SimpleQueue[_Batch[W] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -82,7 +82,7 @@ class GroupCommit(Generic[W]):
             self._commit([batch for batch in batches if batch is not None])
 
     def _commit(self, batches: list[_Batch[W]]) -> None:
-        problem = self._broken
+        problem = StoreError(self._broken) if self._broken else None
         turns = [writes for writes, _ in batches if writes]
         try:
             if problem is None:
@@ -92,7 +92,8 @@ class GroupCommit(Generic[W]):
             problem = error
         except Exception as error:  # noqa: BLE001 - who waits would wait for ever
             _log.exception("a commit failed")
-            problem = self._broken = StoreError(f"nothing more can be stored: a fault of ours ({type(error).__name__})")
+            self._broken = f"nothing more can be stored: a fault of ours ({type(error).__name__})"
+            problem = StoreError(self._broken)
         waiting = [asked for _, asked in batches if asked is not None]
         if waiting:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -37,7 +37,7 @@ class SqliteFile:
         """Open or make the file. `power_loss`: a commit is on the disk when it returns (slower)."""
         self.path = Path(path)
         self._connection = open_file(self.path, power_loss=power_loss)
-        self._failed: StoreError | None = None
+        self.problem = ""  # why nothing more can be stored
         self._contents = read_all(self.path, self._connection)
         self._commits: GroupCommit[_Write] = GroupCommit(self.commit, name="fauxvider-sqlite")
 
@@ -83,14 +83,10 @@ class SqliteFile:
         """Add to what is committed next."""
         self._commits.add(write)
 
-    @property
-    def problem(self) -> str:
-        return "" if self._failed is None else str(self._failed)
-
     async def flush(self) -> None:
         """Return when all that was written so far is committed. Raises StoreError when it cannot be."""
-        if self._failed is not None:
-            raise self._failed
+        if self.problem:
+            raise StoreError(self.problem)
         await self._commits.flush()
 
     def around_commits(self, around: Callable[[], AbstractContextManager[object]]) -> None:
@@ -103,15 +99,15 @@ class SqliteFile:
 
     def commit(self, turns: list[list[_Write]]) -> None:
         """Commit turns of the event loop, all of them in one transaction. Raises StoreError, from then on always."""
-        if self._failed is not None:
-            raise self._failed
+        if self.problem:
+            raise StoreError(self.problem)
         try:
             with self._connection:
                 for sql, rows in _grouped(turns):
                     self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
-            self._failed = StoreError(f"{self.path}: nothing more can be stored: {error}")
-            raise self._failed from None
+            self.problem = f"{self.path}: nothing more can be stored: {error}"
+            raise StoreError(self.problem) from None
 
 
 class SqliteWorld:
