@@ -188,11 +188,12 @@ def test_wrong_types_in_every_documented_field(case: Case, host: InProcess) -> N
     for at, body, is_right in _bad_fields(case):
         answer = site.call(case, json_body=body)
         assert answer.status < 500, (at, body, answer.text)
-        accepted += case.operation.kind == "submit" and answer.status < 300
+        # A held call may show a job's failure with the status of a refusal.
+        is_job = case.operation.kind == "submit" and len(site.jobs()) > jobs + accepted
+        accepted += is_job
         if is_right:
             continue  # odd, but allowed: it must only not break
         outside = case.operation.input and at[: len(case.operation.input)] != case.operation.input
-        is_job = case.operation.kind == "submit" and answer.status < 300
         if is_job and (case.fails_later or (case.operation.on_empty and not body.get(case.operation.input[0]))):
             assert not outside or at == case.operation.input, (at, body)
             continue  # accepted, and it will have failed below
@@ -290,16 +291,18 @@ def test_every_field_of_a_list_can_be_sorted_and_filtered_by(case: Case, host: I
     assert page is not None
     site.furnish()
     submit = next(one for one in site.cases if one.operation.kind == "submit")
+    takes_metadata = submit.schema is not None and "metadata" in submit.schema["properties"]
     for number in range(3):
-        site.call(submit, json_body={**submit.valid(), "metadata": {"n": number} if number else None})
+        more = {"metadata": {"n": number} if number else None} if takes_metadata else {}
+        assert site.call(submit, json_body={**submit.valid(), **more}).is_good
     rows = next(value for value in site.call(case).json().values() if isinstance(value, list))
     assert len(rows) == 4
     for name in rows[0]:
-        for order in ("asc", "desc"):
+        for order in ("asc", "desc") if page.sort else ():
             answer = site.call(case, query={page.sort: f"{name}:{order}"})
             assert answer.status == 200, (name, answer.text)
             assert len(next(value for value in answer.json().values() if isinstance(value, list))) == 4
-        for value in ("NaN", "sNaN", "null", "1", "x"):
+        for value in ("NaN", "sNaN", "null", "1", "x") if page.filter else ():
             assert site.call(case, query={page.filter: f"{name}>{value} OR {name}:{value}"}).status == 200
 
 
@@ -369,8 +372,8 @@ def test_hostile_headers_reach_nothing(provider: str, host: InProcess) -> None:
         texts = []
         for case in site.cases:
             given: dict[str, Any] = {"json_body": case.valid()} if case.schema is not None else {}
-            if case.operation.kind == "submit" and site.contract.callbacks:
-                given["json_body"][site.contract.callbacks.address[0]] = receiver.url
+            if case.operation.kind == "submit":
+                given = site.addressed(case.valid(), receiver.url)
             answer = site.call(case, headers=HOSTILE, **given)
             assert answer.status < 500
             texts += [answer.text, str(answer.headers)]
@@ -431,7 +434,9 @@ def test_methods_that_a_route_does_not_have(case: Case, site_of: Any) -> None:
         method
         for one in CASES
         for method in one.operation.methods
-        if one.provider == case.provider and _fits(one.operation.path, site.path(case))
+        if one.provider == case.provider
+        and one.operation.origin == case.operation.origin
+        and _fits(one.operation.path, site.path(case).removeprefix(f"/~{one.operation.origin}"))
     }
     for method in set(METHODS) - known:
         answer = site.call(case, method=method)
@@ -482,7 +487,10 @@ def test_other_paths_of_a_provider(provider: str, sites: dict[str, Site]) -> Non
     ):
         answer = site.call(site.cases[0], path=path)
         # A storage service that is asked for nothing it has answers in its own words.
-        assert site.refusal(answer) in ("path_unknown", "method_unknown", "url_unknown"), path
+        known = ("path_unknown", "method_unknown", "url_unknown")
+        # Where a model's name may have any number of segments, it is the name that is unknown.
+        is_name = any("+}" in case.operation.path for case in site.cases)
+        assert site.refusal(answer) in (*known, *(("model_unknown",) if is_name else ())), path
 
 
 def test_paths_of_no_provider(host: InProcess) -> None:
@@ -580,10 +588,8 @@ def test_traversal_in_every_path_parameter(case: Case, site_of: Any, canary: Pat
         for payload in _traversals(canary):
             answer = site.call(case, path=site.path(case, **{name: payload}), body=body)
             assert b"S3CRET" not in answer.body
-            if answer.status < 400:  # an unknown id that a provider answers with 200
-                assert "missing" in case.operation.answers
-                assert case.operation.answers["missing"].status == answer.status
-            else:
+            missing = case.operation.answers.get("missing")  # what this operation says of an unknown id
+            if missing is None or answer.status != missing.status:
                 site.refusal(answer)
     assert _is_kept(watched)
 
@@ -669,8 +675,8 @@ def test_templates_in_every_text_are_only_text(case: Case, host: InProcess) -> N
     echoed = 0
     with Receiver() as receiver:
         site = Site(host, case.provider)
-        address = site.contract.callbacks.address[0] if site.contract.callbacks else ""
-        texts = [at for at, inner in fields_of(case.schema) if "string" in str(inner.get("type")) and at != (address,)]
+        address = site.contract.callbacks.address if site.contract.callbacks else ()
+        texts = [at for at, inner in fields_of(case.schema) if "string" in str(inner.get("type")) and at != address]
         free = [
             at
             for at, inner in fields_of(case.schema)
@@ -678,10 +684,7 @@ def test_templates_in_every_text_are_only_text(case: Case, host: InProcess) -> N
         ]
         tried = [(at, TEMPLATE) for at in texts] + [(at, {"a": TEMPLATE, TEMPLATE: OBJECTS}) for at in free]
         for at, value in tried:
-            body = replaced(case.valid(), at, value)
-            if address:
-                body[address] = receiver.url
-            answer = site.call(case, json_body=body)
+            answer = site.call(case, **site.addressed(replaced(case.valid(), at, value), receiver.url))
             assert answer.status < 500
             if "json" in answer.headers.get("content-type", ""):
                 _unevaluated(answer.text)
@@ -711,8 +714,8 @@ def test_objects_that_look_like_contract_language_come_back_as_they_went(case: C
     ]
     for at in free or [(*case.operation.input, "extra")]:
         for value in OBJECTS:
-            answer = site.call(case, json_body=replaced({**case.valid(), "async": True}, at, value))
-            assert answer.status in (200, 201), answer.text
+            answer = site.call(case, json_body=replaced(case.detached(), at, value))
+            assert answer.is_good, answer.text
             site.ids["job"] = site.jobs()[0]["id"]
             site.ids["job_model"] = case.model
             for other in site.cases:
@@ -731,7 +734,7 @@ def test_templates_in_labels_and_names(case: Case, host: InProcess) -> None:
     for at, inner in fields_of(case.schema):
         if inner.get("type") == "string" and "pattern" not in inner:
             answer = site.call(case, json_body=replaced(case.valid(), at, TEMPLATE))
-            assert answer.status in (200, 201)
+            assert answer.is_good
             _unevaluated(answer.text)
 
 
@@ -818,13 +821,12 @@ def signed(host: InProcess) -> list[tuple[Site, str, str]]:
     for provider in KNOWN:
         site = Site(host, provider, clock="manual", now="2026-03-01T00:00:00Z")
         submit = next(case for case in site.cases if case.operation.kind == "submit")
-        body = {**submit.valid(), "async": True}
+        body = submit.detached()
         assert site.call(submit, json_body=body).status in (200, 201)
         site.ids["job"] = site.jobs()[0]["id"]
         site.ids["job_model"] = submit.model
         site.host.run(site.world.advance(60_000))
-        read = next(case for case in site.cases if case.operation.kind == "read")
-        found += [(site, "output", url) for url in _urls(site.call(read))]
+        found += [(site, "output", url) for url in _outputs(site)]
         for case in site.cases:
             if case.operation.kind == "asset_session":
                 answer = site.call(case, json_body=case.valid())
@@ -836,6 +838,15 @@ def signed(host: InProcess) -> list[tuple[Site, str, str]]:
                 found += [(site, "asset", url) for url in _urls(site.call(case, json_body={}))]
     assert {kind for _, kind, _ in found} == {"output", "asset", "upload"}
     return found
+
+
+def _outputs(site: Site) -> list[str]:
+    """Give the addresses of pictures that looks at the job show, and none of the API's own."""
+    reads = [case for case in site.cases if case.operation.kind == "read" and not case.operation.waits]
+    shown = dict.fromkeys(url for case in reads for url in _urls(site.call(case)))
+    serving = {rule.origin for rule in site.contract.urls.values()}
+    bases = tuple(f"{site.host.base(site.world, site.provider, origin)}/" for origin in serving)
+    return [url for url in shown if url.startswith(bases)]
 
 
 def _fetch(site: Site, kind: str, url: str, method: str = "") -> Answer:
@@ -946,15 +957,15 @@ def test_a_url_dies_to_the_second(host: InProcess) -> None:
     for provider in KNOWN:
         site = Site(host, provider, clock="manual", now="2026-03-01T00:00:00Z")
         rule = next(url for url in site.contract.urls.values() if url.serves == "output")
+        if rule.lives is None:
+            continue
         submit = next(case for case in site.cases if case.operation.kind == "submit")
-        site.call(submit, json_body={**submit.valid(), "async": True})
+        site.call(submit, json_body=submit.detached())
         site.ids["job"], site.ids["job_model"] = site.jobs()[0]["id"], submit.model
         began, ends = site.world.clock.now(), site.jobs()[0]["ends"]
         site.host.run(site.world.advance(-(-(ends - began) // 1000) * 1000))  # S3 counts whole seconds
-        read = next(case for case in site.cases if case.operation.kind == "read")
-        (url,) = _urls(site.call(read))
+        (url,) = _outputs(site)
         since = ends if rule.origin_moment == "end" else site.world.clock.now()
-        assert rule.lives is not None
         site.host.run(site.world.advance(since + rule.lives - site.world.clock.now()))
         assert _fetch(site, "output", url).status == 200
         site.host.run(site.world.advance(1))

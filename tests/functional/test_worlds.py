@@ -24,6 +24,7 @@ from fauxvider.service.journal import Journal
 from fauxvider.service.reports import Report
 from support.inprocess import Answer, InProcess
 from support.operations import PNG, Case, Site, cases, file_of, texts_in
+from support.patience import PATIENCE_S
 from support.stage import HOOK, Hook
 
 PROVIDERS = tuple(dict.fromkeys(case.provider for case in cases()))
@@ -587,7 +588,7 @@ class Caller:
 
     async def send(self, method: str, url: str, headers: Any, body: bytes, *, timeout_s: float) -> SendOutcome:
         if self.ask is not None:
-            self.got.append(await asyncio.wait_for(self.ask(), 5))
+            self.got.append(await asyncio.wait_for(self.ask(), PATIENCE_S))
         return SendOutcome("http", 200)
 
 

@@ -14,6 +14,7 @@ from fauxvider.server.build import build_emulator
 from fauxvider.server.spoil import IN_PROCESS
 from fauxvider.service.options import read_options
 from fauxvider.service.world import World
+from support.patience import PATIENCE_S
 
 
 @dataclass
@@ -89,7 +90,7 @@ class InProcess:
 
     def finish(self, task: asyncio.Task[Answer]) -> Answer:
         async def end() -> Answer:
-            return await asyncio.wait_for(task, 10)
+            return await asyncio.wait_for(task, PATIENCE_S)
 
         return self.run(end())
 

@@ -95,6 +95,22 @@ class Case:
         body: dict[str, Any] = sample(self.schema)
         return body
 
+    @property
+    def always_holds(self) -> bool:
+        """Tell whether no request of this client's keeps the call from being held."""
+        waits = self.operation.waits
+        return waits is not None and not waits.unless and not waits.header
+
+    def detached(self) -> dict[str, Any]:
+        """Give a valid body that also asks for no hold, where a body can ask."""
+        waits = self.operation.waits
+        return replaced(self.valid(), waits.unless, True) if waits and waits.unless else self.valid()
+
+    def held(self) -> dict[str, str]:
+        """Give the headers that ask for a hold, where headers ask."""
+        waits = self.operation.waits
+        return {waits.header: waits.directive} if waits and waits.header else {}
+
     def checker(self) -> Draft202012Validator:
         return Draft202012Validator(dict(self.schema or {}))
 
@@ -112,10 +128,12 @@ def _schema(provider: str, operation: Operation, model: str) -> Mapping[str, Any
             root, name = _HOLE.fullmatch(part).groups()  # type: ignore[union-attr]
             if root == "body":
                 schema["properties"][name]["const"] = value
-    if operation.kind == "submit" and operation.input:
-        (name,) = operation.input
+    if operation.kind == "submit":
         wanted = plain(tree["models"][model]["input"])
         _point_at_assets(provider, wanted)
+        if not operation.input:  # the body is the input
+            return {**schema, **wanted}
+        (name,) = operation.input
         schema.setdefault("properties", {})[name] = wanted
         if wanted.get("required"):
             schema["required"] = sorted({*schema.get("required", ()), name})
@@ -132,16 +150,11 @@ def _point_at_assets(provider: str, schema: dict[str, Any]) -> None:
             found["examples"] = [present[0]["key"]]
 
 
-# The walk plays a client of the providers whose documents are given; the others, which are proof of the language, have
-# documented cases, verify and strategies of their own.
-WALKED = tuple(name for name in provider_names() if any(one.document for one in contract_of(name).sources.values()))
-
-
 @cache
 def cases(*, every_model: bool = False) -> tuple[Case, ...]:
     """Enumerate operations; those with a model once, or (`every_model`) once for each active one."""
     found = []
-    for provider in WALKED:
+    for provider in provider_names():
         contract = contract_of(provider)
         active = [name for name, model in contract.models.items() if model.active]
         owned = [name for name in active if contract.models[name].facts.get("owned")]
@@ -176,8 +189,8 @@ class Site:
         """Make a finished job, an asset and a secret, through the provider's own operations."""
         for case in self.cases:
             if case.operation.kind == "submit" and "job" not in self.ids:
-                answer = self.call(case, json_body={**case.valid(), "async": True})
-                assert answer.status in (200, 201), answer.text
+                answer = self.call(case, json_body=case.detached())
+                assert answer.is_good, answer.text
                 self.ids["job"] = self.jobs()[0]["id"]
                 self.ids["job_model"] = case.model
             if case.operation.kind == "asset_session":
@@ -201,11 +214,22 @@ class Site:
         return self.call(case, body=body, headers={"content-type": "multipart/form-data; boundary=b"})
 
     def _known(self, answer: Answer, find: Any) -> str:
-        assert answer.status in (200, 201), answer.text
+        assert answer.is_good, answer.text
         for text in texts_in(answer.json()):
             if self.host.run(find(text)) is not None:
                 return text
         raise AssertionError(f"no id in {answer.text}")
+
+    def addressed(self, body: dict[str, Any], url: str) -> dict[str, Any]:
+        """Give what `call` takes to submit a body and have the callback of its end go to `url`, if there is one."""
+        callbacks = self.contract.callbacks
+        if callbacks is None:
+            return {"json_body": body}
+        if callbacks.filter:
+            body = replaced(body, callbacks.filter, sorted(set(callbacks.events.values())))
+        if callbacks.query:
+            return {"json_body": body, "query": {callbacks.query: url}}
+        return {"json_body": replaced(body, callbacks.address, url)}
 
     def params(self, case: Case) -> dict[str, str]:
         """Give values for the path's parameters: what they name follows from the contract."""

@@ -161,7 +161,9 @@ async def _picture(provider: Provider, groups: Mapping[str, str]) -> tuple[Recor
     if "token" in groups:
         serial = provider.serial(groups["token"])
         job, number = split_token(serial) if serial is not None else (0, 0)
-        return await store.record_by_number(job), number
+        # A number beside the token says the same as the token, or it is no address that was handed out.
+        is_own = groups.get("number", str(number)) == str(number)
+        return (await store.record_by_number(job), number) if is_own else (None, 0)
     if "file_key" in groups:
         record = await store.record_by_file(groups["file_key"])
         return record, record.job.file_keys.index(groups["file_key"]) + 1 if record else 0
