@@ -27,6 +27,10 @@ class Answer:
     def text(self) -> str:
         return self.body.decode("utf-8", "replace")
 
+    @property
+    def is_good(self) -> bool:
+        return 200 <= self.status < 300
+
     def json(self) -> Any:
         return json.loads(self.body)
 
