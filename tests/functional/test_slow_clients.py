@@ -12,11 +12,11 @@ from fauxvider import Server, WorldHandle
 from fauxvider.server.runner import RunSettings
 from fauxvider.server.wire import WireSettings
 from support.raw import RawClient
+from support.serving import QUICK
 
 RUN = "/v2/black-forest-labs-flux-1-dev/run"
 BODY = json.dumps({"input": {"prompt": "a lighthouse"}}).encode()
 OVERVIEW = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-TINY = WireSettings(head_s=0.1, body_s=0.1, idle_s=0.1, linger_s=0.1)
 
 
 def _head(path: str, length: int) -> bytes:
@@ -45,15 +45,15 @@ def _facts(world: WorldHandle) -> tuple[Any, ...]:
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
 @pytest.mark.parametrize("why", ["a deadline", "others need the room", "they leave"])
 def test_slow_clients_leave_nothing(parser: Literal["httptools", "h11"], why: str) -> None:
-    wire = TINY if why == "a deadline" else WireSettings(max_connections=6)
+    wire = QUICK if why == "a deadline" else WireSettings(max_connections=6)
     with (
         Server(providers=["runpod"], settings=RunSettings(parser=parser, wire=wire)) as server,
         server.world(clock="manual") as world,
-        RawClient(server.url, timeout_s=30) as known,
+        RawClient(server.url) as known,
         ExitStack() as stack,
     ):
         path = world.base_url("runpod").removeprefix(server.url)
-        clients = [stack.enter_context(RawClient(server.url, timeout_s=30)) for _ in _slow(path)]
+        clients = [stack.enter_context(RawClient(server.url)) for _ in _slow(path)]
         for client, data in zip(clients, _slow(path), strict=True):
             client.send(data)
         for _ in range(3):  # by then all of it has been read
@@ -61,7 +61,7 @@ def test_slow_clients_leave_nothing(parser: Literal["httptools", "h11"], why: st
             assert known.answer() is not None
         if why == "others need the room":
             for _ in clients:
-                newcomer = stack.enter_context(RawClient(server.url, timeout_s=30))
+                newcomer = stack.enter_context(RawClient(server.url))
                 newcomer.send(OVERVIEW)
                 assert newcomer.answer() is not None
         for client in clients:
@@ -72,7 +72,7 @@ def test_slow_clients_leave_nothing(parser: Literal["httptools", "h11"], why: st
             assert client.rest() == b""
             wanted = {"a deadline": 408, "others need the room": 503}[why]
             assert (refusal.status if refusal else None) == (None if client is clients[0] else wanted)
-        with RawClient(server.url, timeout_s=30) as honest:
+        with RawClient(server.url) as honest:
             assert _facts(world) == ([], [], [])
             honest.send(_head(path, len(BODY)) + BODY)
             assert honest.answer() is not None

@@ -24,6 +24,7 @@ from fauxvider.toolkit.verify.client import Client, UnreachableError
 from fauxvider.toolkit.verify.propose import propose
 from fauxvider.toolkit.verify.run import Settings, estimate, plan, verify
 from fauxvider.toolkit.verify.session import Purse
+from support.patience import PATIENCE_S
 from support.verifying import TOKEN, benchmark, control_of, served, told, verified
 
 # Of the model pages with many parameters, one stands for all: the others' rules have the same shapes.
@@ -248,7 +249,7 @@ def test_nothing_there_is_an_error_of_its_own() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(UnreachableError):
-        Client(timeout_s=1).send("GET", f"http://127.0.0.1:{port}/")
+        Client(timeout_s=PATIENCE_S).send("GET", f"http://127.0.0.1:{port}/")
 
 
 # --- the command

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from support.patience import PATIENCE_S
+
 __all__ = ["Answer", "RawClient"]
 
 
@@ -23,7 +25,7 @@ class Answer:
 class RawClient:
     """One TCP connection to a URL of `Urls`."""
 
-    def __init__(self, url: str, *, timeout_s: float = 2.0) -> None:
+    def __init__(self, url: str, *, timeout_s: float = PATIENCE_S) -> None:
         host, _, port = url.removeprefix("http://").partition(":")
         self.sock = socket.create_connection((host, int(port)), timeout=timeout_s)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+from support.patience import PATIENCE_S
+
 __all__ = ["Hit", "Receiver"]
 
 
@@ -52,7 +54,7 @@ class Receiver:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def wait(self, count: int, *, timeout_s: float = 2.0) -> list[Hit]:
+    def wait(self, count: int, *, timeout_s: float = PATIENCE_S) -> list[Hit]:
         """Wait until this many requests have come; raises AssertionError when they do not."""
         with self._arrived:
             if not self._arrived.wait_for(lambda: len(self.received) >= count, timeout_s):

@@ -9,18 +9,23 @@ from typing import Any, Literal
 
 from fauxvider.server.runner import RunSettings, running
 from fauxvider.server.wire import WireSettings
+from support.patience import PATIENCE_S
 from support.raw import RawClient
 
-__all__ = ["GET", "HEAD", "QUICK", "Parser", "answer", "body_of", "conversation", "echo", "serving"]
+__all__ = ["GET", "HEAD", "LAST", "PATIENT", "QUICK", "Parser", "answer", "body_of", "conversation", "echo", "serving"]
 
 Parser = Literal["httptools", "h11"]
-QUICK = WireSettings(head_s=0.2, body_s=0.2, idle_s=0.2, linger_s=0.2)
+# The deadlines of tests that are about something else, and of those about deadlines: what is on its way, with the whole
+# machine busy, has come by the second ones too.
+PATIENT = WireSettings(head_s=PATIENCE_S, body_s=PATIENCE_S, idle_s=PATIENCE_S, linger_s=1)
+QUICK = WireSettings(head_s=2, body_s=2, idle_s=2, linger_s=1)
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST = GET.replace(b"Host", b"Connection: close\r\nHost")
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 
 @contextmanager
-def serving(app: Any, parser: Parser, wire: WireSettings = QUICK, **options: Any) -> Iterator[str]:
+def serving(app: Any, parser: Parser, wire: WireSettings = PATIENT, **options: Any) -> Iterator[str]:
     settings = RunSettings(parser=parser, wire=wire, date_header=False, **options)
     with running(app, settings=settings) as urls:
         yield urls.provider

@@ -11,24 +11,7 @@ import pytest
 from fauxvider import clock as module
 from fauxvider.clock import EPOCH, ManualClock, RealClock, make_clock, monotonic_ms
 from fauxvider.errors import UsageError
-
-
-class Machine:
-    """The machine's two clocks: the wall's may be set, the monotonic one only runs."""
-
-    def __init__(self) -> None:
-        self.wall = 1_700_000_000.5
-        self.ran = 5_000_000_000
-
-    def time(self) -> float:
-        return self.wall
-
-    def monotonic_ns(self) -> int:
-        return self.ran
-
-    def run(self, seconds: float) -> None:
-        self.ran += int(seconds * 1e9)
-        self.wall += seconds
+from support.machine import Machine
 
 
 @pytest.fixture

@@ -7,21 +7,27 @@ import pytest
 
 from fauxvider.server.egress import EgressPolicy
 from fauxvider.server.sender import Sender, SendOutcome
+from support.patience import PATIENCE_S
 from support.raw import RawClient
 from support.receiver import Receiver
 
 
-def deliver(url: str, count: int) -> list[SendOutcome]:
+def deliver(url: str, count: int, hangs_at: int | None = None) -> list[SendOutcome]:
+    """Send so many, one after the other, with patience for all but one."""
+
     async def main() -> list[SendOutcome]:
         sender = Sender(EgressPolicy())
-        return [await sender.send("POST", url, [("X-N", str(n))], b"{}", timeout_s=0.2) for n in range(count)]
+        return [
+            await sender.send("POST", url, [("X-N", str(n))], b"{}", timeout_s=1 if n == hangs_at else PATIENCE_S)
+            for n in range(count)
+        ]
 
     return asyncio.run(main())
 
 
 def test_answers_by_list() -> None:
     with Receiver([503, "reset", "close", "hang", 200]) as receiver:
-        got = deliver(receiver.url, 6)
+        got = deliver(receiver.url, 6, hangs_at=3)
         hits = receiver.wait(6)
     assert [(one.kind, one.status) for one in got] == [
         ("http", 503), ("network", None), ("network", None), ("timeout", None), ("http", 200), ("http", 200),

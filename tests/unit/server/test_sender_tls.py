@@ -11,6 +11,7 @@ import pytest
 from fauxvider.server.egress import EgressPolicy
 from fauxvider.server.sender import Sender, SendOutcome
 from support.hostile import GOOD, receiver
+from support.patience import PATIENCE_S
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 TLS = Path(__file__).parents[2] / "data" / "tls"
@@ -43,8 +44,8 @@ def test_tls(run: Run, host: str) -> None:
             url = f"https://{host}:{port}/"
             sender = Sender(EgressPolicy(), ssl_context=trusting, resolver=resolver)
             wary = Sender(EgressPolicy(), resolver=resolver)
-            trusted = await sender.send("POST", url, [], b"{}", timeout_s=1)
-            return trusted, await wary.send("POST", url, [], b"{}", timeout_s=1)
+            trusted = await sender.send("POST", url, [], b"{}", timeout_s=PATIENCE_S)
+            return trusted, await wary.send("POST", url, [], b"{}", timeout_s=PATIENCE_S)
 
     trusted, untrusted = run(main())
     assert trusted == SendOutcome("http", 200, b"ok")
@@ -63,7 +64,7 @@ def test_a_certificate_of_another_name_is_refused(run: Run) -> None:
     async def main() -> SendOutcome:
         async with receiver(GOOD, ssl=serving) as port:
             sender = Sender(EgressPolicy(), ssl_context=trusting, resolver=resolver)
-            return await sender.send("POST", f"https://other.localhost:{port}/", [], b"", timeout_s=1)
+            return await sender.send("POST", f"https://other.localhost:{port}/", [], b"", timeout_s=PATIENCE_S)
 
     outcome = run(main())
     assert outcome.kind == "network"

@@ -6,7 +6,7 @@ import pytest
 
 from fauxvider.server.wire import EXTENSION, Wire
 from support.raw import RawClient
-from support.serving import GET, Parser, answer, body_of, serving
+from support.serving import GET, QUICK, Parser, answer, body_of, serving
 
 
 @pytest.fixture(params=["httptools", "h11"])
@@ -91,6 +91,6 @@ def test_raw_bytes(parser: Parser) -> None:
 
 
 def test_a_connection_taken_over_and_forgotten_is_closed(parser: Parser) -> None:
-    with serving(wire_app(lambda wire: wire.write_raw(b"x")), parser) as url, RawClient(url) as client:
+    with serving(wire_app(lambda wire: wire.write_raw(b"x")), parser, QUICK) as url, RawClient(url) as client:
         client.send(GET)
         assert client.rest() == b"x"
