@@ -344,6 +344,7 @@ class Claim:
 
     place: ClaimedWorld | None = None
     is_known: bool = False
+    node: str = ""
     address: str = ""
 
 

@@ -8,6 +8,7 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from threading import Event
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from fauxvider import Receiver, Server, WorldHandle
 from fauxvider.errors import StoreError, UnknownWorldError, UsageError
 from fauxvider.server.shared import Node
+from fauxvider.server.shared_control import SharedControl
 from fauxvider.service.world import World
 from fauxvider.stores.redis import RedisFile
 from fauxvider.stores.redis_reading import read_facts
@@ -24,7 +26,7 @@ from support.valkey import Valkey
 
 FLUX = "/v2/black-forest-labs-flux-1-dev"
 KEY = {"Authorization": "Bearer k", "Content-Type": "application/json"}
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 def ask(url: str, body: Any = None, **headers: str) -> Any:
@@ -252,6 +254,73 @@ def test_a_fault_while_worlds_are_looked_after_does_not_end_the_lease(
         monkeypatch.setattr(file, "unserved", unserved)
         assert until(lambda: len(looks) > 2)
         assert valkey.client.exists(f"fauxvider:node:{file.node}")
+
+
+def test_a_node_that_is_started_again_at_an_address_is_another_one(valkey: Valkey) -> None:
+    """As on a machine that lost its power: the old connection stands, and nobody answers there."""
+    with node(valkey) as one, socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PATIENCE_S)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        job = submit(at(one, one.world(name="mine", clock="manual", record=False)))
+
+        def own(name: str, millis: int) -> None:
+            valkey.client.set(f"fauxvider:node:{name}", address, px=millis)
+            valkey.client.hset("fauxvider:world:mine", mapping={"owner": name, "fence": f"of {name}"})
+
+        async def forget() -> None:
+            one.emulator.forget_world("mine")
+
+        one.call(forget())
+        own("old", 60_000)
+        with ThreadPoolExecutor() as pool:
+            answer = pool.submit(ask, f"{one.url}/w/mine/runpod{FLUX}/status/{job}")
+            with silent.accept()[0]:
+                own("new", 60_000)
+                with silent.accept()[0]:
+                    valkey.client.delete("fauxvider:node:new")
+                    assert answer.result(timeout=PATIENCE_S)["status"] == "IN_QUEUE"
+
+
+def test_a_world_that_its_owner_cannot_read_is_503_at_every_node(valkey: Valkey) -> None:
+    with node(valkey) as one, node(valkey) as two:
+        submit(at(one, one.world(name="mine", clock="manual", record=False)))
+
+        async def forget() -> None:
+            one.emulator.forget_world("mine")
+
+        one.call(forget())
+        valkey.client.hset("fauxvider:facts:mine", "runpod/job/1", b"{")
+        for server in (one, two):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                submit(f"{server.url}/w/mine/runpod")
+            assert refused.value.code == 503
+            assert b"the world 'mine' of the store is damaged" in refused.value.read()
+
+
+def test_a_fault_of_the_owner_is_told_by_who_asked_it(valkey: Valkey) -> None:
+    async def faulty(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError("a fault")
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with node(valkey) as one, node(valkey) as two, one.world(name="mine", record=False):
+        SharedControl(faulty, node_of(one))
+        asking = SharedControl(faulty, node_of(two))
+        for path in ("/worlds/mine", "*"):
+            scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+            if path == "*":
+                with pytest.raises(ValueError, match="a fault"):  # not one of ours
+                    two.call(asking(scope, receive, send))
+            else:
+                two.call(asking(scope, receive, send))
+    assert sent[0]["status"] == 500
+    assert b"its log says why" in sent[1]["body"]
 
 
 def test_what_is_known_of_worlds_goes_with_them(valkey: Valkey) -> None:

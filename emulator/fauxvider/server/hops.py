@@ -51,7 +51,7 @@ class Hops:
         self._place = (host, port)
         self.address = ""
         self._server: asyncio.Server | None = None
-        self._lines: dict[str, asyncio.Task[_Line]] = {}
+        self._lines: dict[str, asyncio.Task[_Line]] = {}  # by node
         self._callers: set[asyncio.StreamWriter] = set()
         self._working: set[asyncio.Task[None]] = set()
 
@@ -78,28 +78,39 @@ class Hops:
             self._server.close()
         for writer in self._callers:
             writer.close()
-        for line in self._lines.values():
-            if line.done() and not line.cancelled() and not line.exception():
-                line.result().close()
-            else:
-                line.cancel()
+        for node in list(self._lines):
+            self.forget(node)
 
-    async def ask(self, address: str, head: Head, body: bytes) -> Frame:
+    def forget(self, node: str) -> None:
+        """Close the connection to a node: it is gone, whatever the network says."""
+        line = self._lines.pop(node, None)
+        if line is None:
+            return
+        if line.done() and not line.cancelled() and not line.exception():
+            line.result().close()
+        else:
+            line.cancel()
+
+    async def ask(self, node: str, address: str, head: Head, body: bytes) -> Frame:
         """Ask the node at an address. Raises NodeGoneError."""
-        line = self._lines.get(address)
+        line = self._lines.get(node)
         if line is None or (line.done() and (line.cancelled() or line.exception() or line.result().is_closed)):
-            line = self._lines[address] = asyncio.create_task(_Line.open(address, self._node, self._secret))
+            line = self._lines[node] = asyncio.create_task(_Line.open(address, self._node, self._secret))
         was_asked = False
         try:
             open_line = await asyncio.shield(line)
             was_asked = not open_line.is_closed
             return await open_line.ask(head, body)
         except OSError as error:
-            if self._lines.get(address) is line:
-                del self._lines[address]  # addresses come and go with nodes
+            if self._lines.get(node) is line:
+                self.forget(node)
             gone = NodeGoneError(f"the node at {address} is gone: {error}")
             gone.was_asked = was_asked
             raise gone from None
+        except asyncio.CancelledError:
+            if line.cancelled():  # given up while it was being opened
+                raise NodeGoneError(f"the node at {address} is gone") from None
+            raise
 
     # --- answering
 

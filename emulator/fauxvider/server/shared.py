@@ -71,12 +71,14 @@ class Node:
             await asyncio.sleep(_PAUSE_S)
 
     async def ask(self, name: str, where: Elsewhere, head: Head, body: bytes) -> Frame | None:
-        """Ask the node that has a world; None when the world has gone on. Raises NodeGoneError."""
-        asked = asyncio.ensure_future(self.hops.ask(where.address, {**head, "certain": where.is_certain}, body))
+        """Ask the node that has a world; None when the world has gone on. Raises NodeGoneError, and its StoreError."""
+        head = {**head, "certain": where.is_certain}
+        asked = asyncio.ensure_future(self.hops.ask(where.node, where.address, head, body))
         try:
             while not (await asyncio.wait([asked], timeout=self.sharing.file.lease_s))[0]:
                 # It takes its time, or it has stopped and will never answer: its lease tells.
                 if not await self.sharing.still(name, where):
+                    self.hops.forget(where.node)
                     gone = NodeGoneError(f"the node at {where.address} does not answer, and its lease is over")
                     gone.was_asked = True
                     raise gone
@@ -89,6 +91,8 @@ class Node:
         if "moved" in answer:
             self.sharing.went(name)
             return None
+        if "store" in answer:
+            raise StoreError(answer["store"])
         return answer, data
 
     @contextlib.asynccontextmanager
@@ -104,6 +108,12 @@ class Node:
         """Answer another node."""
         if self._is_leaving:
             return _MOVED, b""
+        try:
+            return await self._served(node, head, body)
+        except StoreError as error:
+            return {"store": str(error)}, b""
+
+    async def _served(self, node: str, head: Head, body: bytes) -> Frame:
         if head["kind"] == "control":
             return await self._serve_control(head, body)
         if head["kind"] == "page":

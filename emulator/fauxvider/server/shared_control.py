@@ -96,11 +96,14 @@ class SharedControl:
 
     async def _asked(self, where: Elsewhere, head: Head, body: bytes) -> Frame | None:
         try:
-            return await self._node.ask(head["world"], where, head, body)
+            answer = await self._node.ask(head["world"], where, head, body)
         except NodeGoneError as gone:
             if gone.was_asked and head["method"] not in _SAFE:
                 return _problem(503, "the node that has the world went while it was asked: look before asking again")
             return None
+        if answer is not None and "failed" in answer[0]:
+            return _problem(500, "the node that has the world failed; its log says why")
+        return answer
 
     async def _counted(self, head: Head, body: bytes) -> Frame:
         async with self._node.counted(head["world"]):

@@ -33,9 +33,11 @@ _log = logging.getLogger(__name__)
 class Elsewhere:
     """A world that another node has; ``address`` is where that node takes requests of its like.
 
-    ``is_certain``: the store has just said so; else it was there before, and may have gone on.
+    A node that is started again at an address is another one. ``is_certain``: the store has just said so; else the
+    world was there before, and may have gone on.
     """
 
+    node: str
     address: str
     is_certain: bool = True
 
@@ -140,8 +142,8 @@ class Sharing:
         if claim.place is None:
             if len(self._elsewhere) >= _KNOWN:
                 self._elsewhere.clear()
-            self._elsewhere[name] = Elsewhere(claim.address, is_certain=False)
-            return Elsewhere(claim.address)
+            self._elsewhere[name] = Elsewhere(claim.node, claim.address, is_certain=False)
+            return Elsewhere(claim.node, claim.address)
         saved = await self.file.read(claim.place)
         return None if saved is None else durable.restored(self.emulator, saved, claim.place)
 
@@ -155,7 +157,7 @@ class Sharing:
         """Ask the store whether a world is where it was found; one that has lost its owner becomes this node's."""
         self.went(name)
         found = await self.find(name)
-        return isinstance(found, Elsewhere) and found.address == where.address
+        return isinstance(found, Elsewhere) and found.node == where.node
 
     def went(self, name: str) -> None:
         """Forget where a world was found."""
@@ -167,7 +169,7 @@ class Sharing:
         with self._renewing():
             claim = await self.file.claim(name, known=None if known is None else known.kept, make=True)
         self.went(name)
-        return Elsewhere(claim.address) if claim is not None and claim.address else None
+        return Elsewhere(claim.node, claim.address) if claim is not None and claim.address else None
 
     async def make(self, name: str, options: WorldOptions) -> World | Elsewhere:
         """Make a world, an existing one of that name anew; another node's is that node's to make anew."""

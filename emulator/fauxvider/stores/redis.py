@@ -78,7 +78,7 @@ class RedisFile:
             return None
         if not found[0]:
             self._places.pop(world, None)
-            return Claim(address=found[2].decode())
+            return Claim(node=found[1].decode(), address=found[2].decode())
         if found[1] == b"1" and isinstance(known, RedisWorld):
             return Claim(known, is_known=True)
         place = self._places[world] = RedisWorld(self, world, found[0].decode())
