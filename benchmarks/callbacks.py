@@ -3,9 +3,10 @@
     python benchmarks/callbacks.py [--count 10000] [--good 200] [--each 20] [--rounds 6] [--json FILE] [--gate]
 
 1. So many callbacks fall due in one virtual instant: all must reach a local receiver, in order, none lost.
-2. Good deliveries on a real clock: alone, among as many more to 14 well-behaved receivers, and among as many to 14
-   hostile ones (tests/support/hostile.py), both in a process of their own. That more is sent costs time whoever gets
-   it; that the others are hostile may not double what a good delivery takes (p99, the best round of each).
+2. Good deliveries on a real clock (p99, the best round of each): alone, and while others to 14 hostile receivers
+   (tests/support/hostile.py, in a process of their own) are under way, which may at most double it. Where all fall
+   due in the same instant they also wait for each other's sending, whoever gets it: those are compared with as many
+   to 14 well-behaved receivers.
 """
 
 from __future__ import annotations
@@ -144,8 +145,11 @@ class Timed:
         return outcome
 
 
-def good_times(good: int, others: list[str]) -> list[float]:
-    """Deliver to a good receiver every few ms, with other addresses strewn in; give the ms of the good ones."""
+def good_times(good: int, others: list[str], *, at_once: bool) -> list[float]:
+    """Deliver to a good receiver every few ms; give the ms of these deliveries.
+
+    Others are strewn in, `at_once` with the good ones or half a pause before them.
+    """
     with Server(providers=["runflow"]) as server, Receiver() as hook:
         address = f"{hook.url}/hook"
         timed = server.emulator.settings.sender = Timed(server.emulator.settings.sender, address)
@@ -153,25 +157,36 @@ def good_times(good: int, others: list[str]) -> list[float]:
         each = len(others) // good + 1 if others else 0
         for number in range(good):
             some = others[number * each : (number + 1) * each]
-            submit(server, world, [*some, address])
-            time.sleep(PAUSE_S)
+            for hooks in [[*some, address]] if at_once else [some, [address]]:
+                submit(server, world, hooks)
+                time.sleep(PAUSE_S if at_once else PAUSE_S / 2)
         hook.wait(good, timeout_s=60)
         world.drop()
         return timed.times
 
 
 def among_hostile(good: int, each: int, rounds: int) -> dict[str, float]:
-    found: dict[str, list[float]] = {"alone": [], "friendly": [], "hostile": []}
+    # what is measured: who the others are, and whether they fall due in the same instants
+    kinds = {
+        "alone": ("", False),
+        "hostile": ("hostile", False),
+        "burst_friendly": ("friendly", True),
+        "burst_hostile": ("hostile", True),
+    }
+    found: dict[str, list[float]] = {name: [] for name in kinds}
     with other_ports() as ports:
-        urls = {kind: [f"http://127.0.0.1:{port}/hook" for port in ports.get(kind, [])] * each for kind in found}
-        for _ in range(rounds):
-            for kind, taken in found.items():
-                taken.append(p99(good_times(good, urls[kind])))
-    best = {f"{kind}_p99_ms": min(taken) for kind, taken in found.items()}
+        for number in range(rounds):
+            for name, (others, at_once) in kinds.items():
+                print(f"\rround {number + 1}/{rounds} {name:<16}", end="", file=sys.stderr, flush=True)
+                urls = [f"http://127.0.0.1:{port}/hook" for port in ports.get(others, [])] * each
+                found[name].append(p99(good_times(good, urls, at_once=at_once)))
+    print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
+    best = {f"{name}_ms": min(taken) for name, taken in found.items()}
     return {
         **best,
-        "ratio": best["hostile_p99_ms"] / best["friendly_p99_ms"],
-        "others": len(urls["hostile"]),
+        "ratio": best["hostile_ms"] / best["alone_ms"],
+        "burst_ratio": best["burst_hostile_ms"] / best["burst_friendly_ms"],
+        "others": len(HOSTILE) * each,
         "good": good,
     }
 
@@ -180,17 +195,26 @@ def p99(times: list[float]) -> float:
     return sorted(times)[int(len(times) * 0.99)]
 
 
+HOSTILE_ROWS = (
+    (
+        "good deliveries while others to {kinds} hostile receivers are under way (p99), of those alone",
+        ("ratio", "hostile", "alone"),
+    ),
+    (
+        "due in one instant with those to hostile receivers, of those with as many to friendly ones",
+        ("burst_ratio", "burst_hostile", "burst_friendly"),
+    ),
+)
+
+
 def print_rows(bulk: dict[str, float], hostile: dict[str, float]) -> None:
     """Print the rows for the table of docs/benchmarks.md."""
     count, kinds = f"{bulk['count']:,.0f}", len(HOSTILE)
     print("\n| figure | goal | measured |\n|---|---|---|")
     print(f"| {count} callbacks due in one instant | in order, none lost | both, in {bulk['deliver_s']:.1f} s |")
-    times = {kind: f"{hostile[f'{kind}_p99_ms']:.1f} ms" for kind in ("hostile", "friendly", "alone")}
-    print(
-        f"| good deliveries among {kinds} hostile receivers (p99), of those among as many friendly ones "
-        f"| at most {BOUND:g}x | {hostile['ratio']:.2f}x "
-        f"({times['hostile']}; {times['friendly']}; alone {times['alone']}) |"
-    )
+    for text, (ratio, one, other) in HOSTILE_ROWS:
+        times = f"{hostile[f'{one}_ms']:.1f} ms; {hostile[f'{other}_ms']:.1f} ms"
+        print(f"| {text.format(kinds=kinds)} | at most {BOUND:g}x | {hostile[ratio]:.1f}x ({times}) |")
 
 
 def main() -> None:
@@ -212,12 +236,16 @@ def main() -> None:
     print(f"bulk     {row['count']:,} callbacks due in one instant: {rate}, in order, none lost")
     row = found["hostile"]
     print(f"hostile  p99 of {row['good']} good deliveries beside {row['others']} others to {len(HOSTILE)} receivers:")
-    shown = ", ".join(f"{kind} {row[f'{kind}_p99_ms']:.1f} ms" for kind in ("alone", "friendly", "hostile"))
-    print(f"         {shown}; hostile of friendly {row['ratio']:.2f} (at most {BOUND:g})")
+    times = f"{row['hostile_ms']:.1f} ms, alone {row['alone_ms']:.1f} ms"
+    print(f"         while those are under way {times}: {row['ratio']:.2f}")
+    print(
+        f"         due at once with them {row['burst_hostile_ms']:.1f} ms, with as many to friendly receivers "
+        f"{row['burst_friendly_ms']:.1f} ms: {row['burst_ratio']:.2f} (at most {BOUND:g}, both)"
+    )
     print_rows(found["bulk"], found["hostile"])
     if given.json:
         given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
-    sys.exit(1 if given.gate and found["hostile"]["ratio"] > BOUND else 0)
+    sys.exit(1 if given.gate and max(found["hostile"]["ratio"], found["hostile"]["burst_ratio"]) > BOUND else 0)
 
 
 if __name__ == "__main__":
