@@ -59,11 +59,11 @@ def kept(store: Path) -> tuple[dict[str, Any], list[Any]]:
 
 def test_a_request_under_way_is_finished(tmp_path: Path) -> None:
     body = json.dumps(BODY).encode()
-    with served(tmp_path, None, "--grace", "60") as server, RawClient(server.root, timeout_s=30) as client:
+    with served(tmp_path, None, "--grace", "60") as server, RawClient(server.root, timeout_s=60) as client:
         path = (server.base("runflow") + RUN).removeprefix(server.root)
         head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}\r\n\r\n"
         client.send(head.encode() + body[:5])
-        with RawClient(server.root, timeout_s=30) as idle:
+        with RawClient(server.root, timeout_s=60) as idle:
             idle.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert idle.answer() is not None  # both have come: what was sent first is read first
             server.popen.send_signal(signal.SIGTERM)
@@ -128,7 +128,7 @@ def test_a_held_call_is_answered_as_things_stand() -> None:
             pass
         server.popen.send_signal(signal.SIGINT)
         assert server.ended() == (0, "", "")
-        thread.join(30)
+        thread.join(60)
     ((status, said),) = answers
     assert (status, said["status"]) == (200, "IN_QUEUE")
 
@@ -163,7 +163,7 @@ def test_a_request_by_https_is_finished_too(tmp_path: Path) -> None:
         place = server.places["tls"]
         port = int(place["url"].rpartition(":")[2])
         context = ssl.create_default_context(cafile=place["ca"])
-        plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+        plain = socket.create_connection(("127.0.0.1", port), timeout=60)
         with context.wrap_socket(plain, server_hostname="api.runflow.io") as client:
             head = f"POST {RUN} HTTP/1.1\r\nHost: api.runflow.io\r\nAuthorization: Bearer k\r\n"
             client.sendall(f"{head}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode())
@@ -171,7 +171,7 @@ def test_a_request_by_https_is_finished_too(tmp_path: Path) -> None:
             server.popen.send_signal(signal.SIGTERM)
             server.wait_for_draining()
             with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port), timeout=30)
+                socket.create_connection(("127.0.0.1", port), timeout=60)
             client.sendall(body)
             answer = b""
             while part := client.recv(65_536):
@@ -182,7 +182,7 @@ def test_a_request_by_https_is_finished_too(tmp_path: Path) -> None:
 
 def test_a_control_request_does_not_get_the_period_twice(tmp_path: Path) -> None:
     """A call of the control plane that never comes to its end is cut when the period is over."""
-    with served(tmp_path, None, "--grace", "0.05") as server, RawClient(server.control, timeout_s=30) as client:
+    with served(tmp_path, None, "--grace", "0.05") as server, RawClient(server.control, timeout_s=60) as client:
         token = server.places["control"]["token"]
         host = server.control.removeprefix("http://")
         client.send(

@@ -94,7 +94,7 @@ def test_it_asks_for_the_token_and_is_there_only_when_asked_for() -> None:
         request = urllib.request.Request(
             f"{server.control}/metrics", headers={**token, "Accept": "application/openmetrics-text; version=1.0.0"}
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert answer.headers["content-type"].startswith("application/openmetrics-text")
             assert answer.read().endswith(b"# EOF\n")
     with serving_process() as server:
@@ -197,10 +197,10 @@ def test_several_processes_count_together(tmp_path: Path) -> None:
             assert process.stdout is not None
             assert process.stdout.readline() == "counted\n"
         killed.kill()
-        killed.wait(30)
+        killed.wait(60)
         with start(5, "show") as asked:
-            text, _ = asked.communicate(timeout=30)
-        living.communicate(timeout=30)
+            text, _ = asked.communicate(timeout=60)
+        living.communicate(timeout=60)
     samples = {one.name: one.value for family in text_string_to_metric_families(text) for one in family.samples}
     assert samples["fauxvider_strays_total"] == 10
     assert samples["fauxvider_worlds"] == 2

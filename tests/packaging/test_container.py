@@ -143,7 +143,7 @@ def test_its_steps_and_commands_run(tmp_path: Path) -> None:
             check[-1] = check[-1].replace(":8901/", f":{port}/")
             assert subprocess.run(check, env=env, cwd=nowhere, timeout=60).returncode == 0
             root = next(iter(places["providers"].values()))["base_url"].rpartition("/")[0]
-            with urllib.request.urlopen(f"{root}/-/ready", timeout=30) as answer:
+            with urllib.request.urlopen(f"{root}/-/ready", timeout=60) as answer:
                 assert json.load(answer) == {"status": "ready"}
             where = subprocess.run(
                 ["python", "-c", "import fauxvider; print(fauxvider.__file__)"], env=env, capture_output=True, text=True

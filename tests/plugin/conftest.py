@@ -42,7 +42,7 @@ class Client:
         headers = {"Authorization": "Bearer key", "Content-Type": "application/json"}
         request = urllib.request.Request(self.base + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.loads(answer.read())
         except urllib.error.HTTPError as refused:
             return refused.code, refused.read().decode()
@@ -56,7 +56,7 @@ class Client:
         return self.ask("GET", f"/v2/acme-dev/status/{job}")[1]
 
     def download(self, job):
-        with urllib.request.urlopen(self.status(job)["output"]["image_url"], timeout=10) as answer:
+        with urllib.request.urlopen(self.status(job)["output"]["image_url"], timeout=60) as answer:
             return answer.read()
 
 

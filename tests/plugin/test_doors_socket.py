@@ -45,7 +45,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def test_fifty_posts_on_one_connection(server: Server, accepted: list[socket.socket]) -> None:
     parts = urlsplit(server.base_url("acme"))
-    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=20)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=60)
     for _ in range(50):
         connection.request("POST", f"{parts.path}/v2/acme-dev/run", BODY, HEADERS)
         with connection.getresponse() as answer:
@@ -65,7 +65,7 @@ def test_the_listening_socket_has_its_protocol_s_number() -> None:
 def test_the_https_front_too(server: Server, accepted: list[socket.socket]) -> None:
     with https_front(server.default) as front:
         port = int(front.proxy.rpartition(":")[2])
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=_trusting(front.ca_file))
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=_trusting(front.ca_file))
         connection.set_tunnel("api.acme.test", 443)
         for _ in range(3):
             connection.request("POST", "/v2/acme-dev/run", BODY, HEADERS)

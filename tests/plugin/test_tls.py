@@ -32,14 +32,14 @@ import urllib.request
 API, BODY = "https://{HOST}/v2/acme-dev/run", b'{BODY}'
 HEADERS = {{"Authorization": "Bearer key", "Content-Type": "application/json"}}
 if sys.argv[1] == "urllib":
-    with urllib.request.urlopen(urllib.request.Request(API, BODY, HEADERS), timeout=20) as answer:
+    with urllib.request.urlopen(urllib.request.Request(API, BODY, HEADERS), timeout=60) as answer:
         print(answer.status, answer.read().decode())
 else:
     library = __import__(sys.argv[1])
-    answer = library.post(API, json=json.loads(BODY), headers=HEADERS, timeout=20)
+    answer = library.post(API, json=json.loads(BODY), headers=HEADERS, timeout=60)
     print(answer.status_code, answer.text)
     try:
-        library.get("https://other.example/", timeout=20)
+        library.get("https://other.example/", timeout=60)
     except Exception as error:
         print(type(error).__name__, error, file=sys.stderr)
 """
@@ -102,7 +102,7 @@ def test_a_client_in_a_process_of_its_own(name: str, server: Server, front: Http
 
 def asked(front: HttpsFront, head: str) -> str:
     port = int(front.proxy.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", port), 60) as sock:
         sock.sendall(head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
         return sock.makefile("rb").read().decode()
 
@@ -121,7 +121,7 @@ def test_what_the_proxy_refuses(front: HttpsFront) -> None:
 
 def tunnel(front: HttpsFront, user: str = "") -> ssl.SSLSocket:
     port = int(front.proxy.rpartition(":")[2])
-    sock = socket.create_connection(("127.0.0.1", port), 10)
+    sock = socket.create_connection(("127.0.0.1", port), 60)
     sock.sendall(f"CONNECT {HOST}:443 HTTP/1.1\r\n{user}\r\n".encode())
     assert sock.recv(200) == b"HTTP/1.1 200 Connection established\r\n\r\n"
     context = ssl.create_default_context(cafile=str(front.ca_file))
@@ -146,7 +146,7 @@ def test_a_cut_connection_comes_through(server: Server, fault: str) -> None:
             assert sock.recv(1000) == b""
         else:  # below TLS: Python's own tells of a reset as of any other end
             with socket.socket(fileno=os.dup(sock.fileno())) as raw, pytest.raises(ConnectionResetError):  # noqa: PT012
-                raw.settimeout(20)
+                raw.settimeout(60)
                 while raw.recv(1000):
                     pass
 
@@ -161,7 +161,7 @@ def test_without_a_user_the_default_world_answers(server: Server, front: HttpsFr
 
 def test_nobody_else_s_host_has_a_certificate(front: HttpsFront) -> None:
     port = int(front.proxy.rpartition(":")[2])
-    sock = socket.create_connection(("127.0.0.1", port), 10)
+    sock = socket.create_connection(("127.0.0.1", port), 60)
     sock.sendall(f"CONNECT {HOST}:443 HTTP/1.1\r\n\r\n".encode())
     sock.recv(200)
     context = ssl.create_default_context(cafile=str(front.ca_file))
@@ -246,7 +246,7 @@ def test_serve_prints_what_to_paste(tmp_path: Path) -> None:
     assert env["SSL_CERT_FILE"] == str(tmp_path.resolve() / "ca.pem")
     done = start(["sh", "-c", "\n".join([*exports, f'exec {sys.executable} -c "$CODE" requests'])], {"CODE": PYTHON})
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     process.stdout.close()
     assert done.stdout.startswith("201 "), done.stderr
     assert (tmp_path / "ca.pem").exists()
@@ -260,7 +260,7 @@ def test_serve_prints_json() -> None:
     assert tls["env"]["HTTPS_PROXY"] == tls["proxy"]
     done = start(CLIENTS["urllib"], tls["env"])
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     process.stdout.close()
     assert done.stdout.startswith("201 "), done.stderr
     assert not Path(tls["ca"]).exists()

@@ -101,6 +101,13 @@ def test_a_call_through_another_node_is_answered_when_its_owner_ends(valkey: Val
         assert [job["id"] for job in jobs] == [said["id"]]
 
 
+def test_what_is_refused_leaves_nothing_in_the_store(valkey: Valkey) -> None:
+    with serving_process("--store", valkey.url, "--provider", "runpod") as server:
+        for given in ({"name": "bad", "nonsense": 1}, {"name": "a b/c"}, {"name": "bad", "clock": "slow"}, {"name": 1}, []):
+            assert server.ask("/worlds", given)[0] == 422
+    assert valkey.client.keys("fauxvider:world:*") == [b"fauxvider:world:default"]
+
+
 def test_a_control_request_whose_client_left_makes_nothing(valkey: Valkey) -> None:
     with serving_process("--store", valkey.url) as server:
         host, token = server.control.removeprefix("http://"), server.places["control"]["token"]
@@ -108,7 +115,7 @@ def test_a_control_request_whose_client_left_makes_nothing(valkey: Valkey) -> No
             f"POST /worlds HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
             "Content-Type: application/json\r\nContent-Length: 99\r\nExpect: 100-continue\r\n\r\n"
         )
-        with RawClient(server.control, timeout_s=30) as client:
+        with RawClient(server.control, timeout_s=60) as client:
             client.send(head.encode())
             assert client.answer() is not None  # somebody reads its body
         for _ in range(20):

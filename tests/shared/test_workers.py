@@ -22,7 +22,7 @@ from support.valkey import Valkey
 
 FLUX = "/runpod/v2/black-forest-labs-flux-1-dev"
 KEY = {"Authorization": "Bearer k", "Content-Type": "application/json"}
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @dataclass
@@ -162,6 +162,18 @@ def test_a_worker_that_dies_is_replaced_and_loses_nothing(valkey: Valkey) -> Non
         submit(line, "mine")
         assert len(server.control("GET", "/worlds/mine/jobs")["jobs"]) == 6
         assert not set(before) & set(server.workers())
+
+
+def test_why_a_worker_does_not_start_again_is_said(valkey: Valkey) -> None:
+    with served(valkey) as server:
+        valkey.client.set("fauxvider:format", "99")
+        os.kill(server.workers()[0], signal.SIGKILL)
+        out, err = server.process.communicate(timeout=PATIENCE_S)
+        assert (server.process.returncode, out) == (1, "")
+    lines = err.splitlines()
+    assert "ended (by SIGKILL), and is started again" in lines[0]
+    assert "used by a newer fauxvider (format 99" in lines[1]
+    assert "ended 5 times as soon as it had started (4)" in lines[-1]
 
 
 def test_the_workers_end_with_the_parent(valkey: Valkey) -> None:

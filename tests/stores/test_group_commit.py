@@ -24,7 +24,7 @@ class Taken:
         self.commits: GroupCommit[int] = GroupCommit(self.take, name="test-commit")
 
     def take(self, turns: list[list[int]]) -> None:
-        self.may.wait(20)
+        self.may.wait(60)
         if self.fault is not None:
             raise self.fault
         if self.problem:

@@ -26,7 +26,7 @@ class Held:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(30)
+        self._listener.settimeout(60)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/hook"
         self._peers: list[socket.socket] = []
         self.bodies: list[Any] = []
@@ -34,7 +34,7 @@ class Held:
     def accept(self) -> None:
         """Wait for the next callback, and read all of it."""
         peer, _ = self._listener.accept()
-        peer.settimeout(30)
+        peer.settimeout(60)
         self._peers.append(peer)
         data = b""
         while b"\r\n\r\n" not in data:

@@ -67,7 +67,7 @@ class Process:
 
 def fetch(request: urllib.request.Request) -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             status, data = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:

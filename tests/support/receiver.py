@@ -69,13 +69,13 @@ class Receiver:
             self._is_closing = True
         # Closing a listening socket does not wake accept() everywhere; a last connection does.
         with socket.create_connection(self._socket.getsockname()):
-            self._threads[0].join(5)
+            self._threads[0].join(60)
         self._socket.close()
         for peer in self._peers:
             with suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)
         for thread in self._threads[1:]:
-            thread.join(5)
+            thread.join(60)
         for peer in self._peers:
             peer.close()
 

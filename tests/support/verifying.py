@@ -53,7 +53,7 @@ def served(*files: Path, clock: str = "manual") -> Iterator[Urls]:
 
 
 def control_of(urls: Urls) -> Control:
-    return Control(Client(timeout_s=20), urls.control, TOKEN)
+    return Control(Client(timeout_s=60), urls.control, TOKEN)
 
 
 def verified(

@@ -125,7 +125,7 @@ def served(tmp_path: Path) -> Iterator[dict[str, str]]:
         free.close()
         yield dict(zip(("8900", "8901", "8902"), (*(port[1] for port in ports if port), receiver), strict=True))
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="curl and bash are needed")

@@ -44,7 +44,7 @@ def test_the_python_runs() -> None:
         def post(path: str, body: Any) -> None:
             headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
             request = urllib.request.Request(base + path, json.dumps(body).encode(), headers)
-            urllib.request.urlopen(request, timeout=20).close()
+            urllib.request.urlopen(request, timeout=60).close()
 
         def start_job(callback: str) -> None:
             post("/v1/callback-secrets", {"label": "s"})
