@@ -103,7 +103,13 @@ def test_a_call_through_another_node_is_answered_when_its_owner_ends(valkey: Val
 
 def test_what_is_refused_leaves_nothing_in_the_store(valkey: Valkey) -> None:
     with serving_process("--store", valkey.url, "--provider", "runpod") as server:
-        for given in ({"name": "bad", "nonsense": 1}, {"name": "a b/c"}, {"name": "bad", "clock": "slow"}, {"name": 1}, []):
+        for given in (
+            {"name": "bad", "nonsense": 1},
+            {"name": "a b/c"},
+            {"name": "bad", "clock": "slow"},
+            {"name": 1},
+            [],
+        ):
             assert server.ask("/worlds", given)[0] == 422
     assert valkey.client.keys("fauxvider:world:*") == [b"fauxvider:world:default"]
 

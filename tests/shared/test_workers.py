@@ -169,11 +169,11 @@ def test_why_a_worker_does_not_start_again_is_said(valkey: Valkey) -> None:
         valkey.client.set("fauxvider:format", "99")
         os.kill(server.workers()[0], signal.SIGKILL)
         out, err = server.process.communicate(timeout=PATIENCE_S)
-        assert (server.process.returncode, out) == (1, "")
+        assert (server.process.returncode, out) == (4, "")
     lines = err.splitlines()
     assert "ended (by SIGKILL), and is started again" in lines[0]
     assert "used by a newer fauxvider (format 99" in lines[1]
-    assert "ended 5 times as soon as it had started (4)" in lines[-1]
+    assert "ended 5 times as soon as it had started (exit code 4)" in lines[-1]
 
 
 def test_the_workers_end_with_the_parent(valkey: Valkey) -> None:

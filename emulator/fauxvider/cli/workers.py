@@ -144,7 +144,8 @@ class _Workers:
             with contextlib.suppress(FauxviderError):  # its lease runs out by itself
                 disown(self._options.store, worker.node)
             if early >= _PATIENCE:
-                raise FauxviderError(f"worker {worker.number} ended {early} times as soon as it had started ({code})")
+                why = f"worker {worker.number} ended {early} times as soon as it had started ({_ended(code)})"
+                raise _FailedError(why, code if code is not None and code > 0 else FauxviderError.exit_code)
             click.echo(f"fauxvider: worker {worker.number} ended ({_ended(code)}), and is started again", err=True)
             fresh, line = self._start(worker.number)
             line.close()
@@ -207,8 +208,10 @@ def _work(options: ServeOptions, token: str, sockets: tuple[socket, socket], nod
     try:
         serve_one(options, token, tell=tell, sockets=sockets, node_name=node)
     except FauxviderError as error:
-        with contextlib.suppress(OSError, ValueError):
+        try:
             line.send({"problem": str(error), "exit_code": error.exit_code})
+        except OSError:  # a worker that was started again, as above
+            click.echo(f"fauxvider: {error}", err=True)
         sys.exit(error.exit_code)
 
 

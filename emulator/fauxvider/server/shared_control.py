@@ -88,8 +88,11 @@ class SharedControl:
         head["make"] = True
         body = dump_json({**given, "name": name})
         async for where in self._node.looking(lambda: self._node.sharing.claim_new(name)):
-            if where is None:
-                return await self._counted(head, body)
+            if not isinstance(where, Elsewhere):
+                made = await self._counted(head, body)
+                if made[0]["status"] >= 400:
+                    await self._node.sharing.unclaim(name, where)
+                return made
             if (answer := await self._asked(where, head, body)) is not None:
                 return answer
         return _problem(503, "the node that had the world is gone, and nobody could take over")

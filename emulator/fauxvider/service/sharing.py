@@ -163,19 +163,26 @@ class Sharing:
         """Forget where a world was found."""
         self._elsewhere.pop(name, None)
 
-    async def claim_new(self, name: str) -> Elsewhere | None:
-        """Get ready to make a world of this name here, unless another node has one of that name."""
+    async def claim_new(self, name: str) -> Elsewhere | ClaimedWorld:
+        """Get the place of a world that is to be made here, unless another node has one of that name."""
         known = self.emulator.find_world(name)
         with self._renewing():
             claim = await self.file.claim(name, known=None if known is None else known.kept, make=True)
         self.went(name)
-        return Elsewhere(claim.node, claim.address) if claim is not None and claim.address else None
+        if claim is None:
+            raise TypeError("a world that is to be made can be claimed, or is another's")
+        return claim.place or Elsewhere(claim.node, claim.address)
+
+    async def unclaim(self, name: str, place: ClaimedWorld) -> None:
+        """Give a place up again where no world was made."""
+        if self.emulator.find_world(name) is None:
+            await self.file.release(place)
 
     async def make(self, name: str, options: WorldOptions) -> World | Elsewhere:
         """Make a world, an existing one of that name anew; another node's is that node's to make anew."""
-        elsewhere = await self.claim_new(name)
-        if elsewhere is not None:
-            return elsewhere
+        where = await self.claim_new(name)
+        if isinstance(where, Elsewhere):
+            return where
         world = self.emulator.make_world(name, options)
         await self.emulator.kept(name)
         return world

@@ -89,7 +89,7 @@ class RedisFile:
         await place.flush()
         if isinstance(place, RedisWorld):
             place.lost = "let go"
-            self._places.pop(place.name, None)
+            self.put(place, is_there=False)
             await self._call(lambda: self._release([_world(place.name)], [place.fence]))
 
     async def names(self) -> list[str]:

@@ -57,10 +57,11 @@ end
 return 1
 """
 
-# KEYS: world. ARGV: fence.
+# KEYS: world. ARGV: fence. A world that was claimed and never made leaves nothing.
 RELEASE = """
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'owner', '')
+if redis.call('HEXISTS', KEYS[1], 'made') == 0 then redis.call('DEL', KEYS[1])
+else redis.call('HSET', KEYS[1], 'owner', '') end
 return 1
 """
 
