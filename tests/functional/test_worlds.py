@@ -353,7 +353,15 @@ def test_it_does_not_matter_in_how_many_steps_time_goes(
     assert whole[2]
 
 
-def test_seven_days_with_callbacks(host: InProcess, hook: Hook) -> None:
+def test_seven_days_with_callbacks_take_no_time(host: InProcess, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[float] = []
+    call_at = host.loop.call_at
+
+    def counted(when: float, *given: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(when)
+        return call_at(when, *given, **options)
+
+    monkeypatch.setattr(host.loop, "call_at", counted)
     hook.answers = [503, 200] * 8
     site = Site(host, "runflow", clock="manual", now="2026-03-01T00:00:00Z")
     hook.now = site.world.clock.now
@@ -373,6 +381,7 @@ def test_seven_days_with_callbacks(host: InProcess, hook: Hook) -> None:
         *[(False, "delivered")] * 6,
         (False, "pending"),
     ]
+    assert timers == []  # nothing waits for a clock of the machine
 
 
 def test_advancing_tells_what_happened_and_nothing_else(host: InProcess, hook: Hook) -> None:

@@ -95,3 +95,43 @@ def test_every_incident_that_is_named_is_told() -> None:
     named = {name for path in texts for name in INCIDENT.findall(path.read_text(encoding="utf-8"))}
     assert len(named) > 15
     assert {name for name in named if name not in told and name.removeprefix("row ") not in told} == set()
+
+
+# A test that asserts how long something took fails on a machine that is busy: figures stand in benchmarks/.
+_CLOCK = re.compile(
+    r"\b(perf_counter|process_time|thread_time|monotonic)(_ns)?\b|\btime\.time(_ns)?\(|\bloop(\(\))?\.time\(\)"
+)
+# Who looks at a clock all the same, and why no machine is too slow for it.
+MAY_LOOK = {
+    "packaging/test_sources.py": "it looks for their names",
+    "plugin/test_options.py": "asks whether the functions are the standard library's own",
+    "plugin/test_sleeping.py": "the clocks are virtual there",
+    "plugin/test_sleeping_plugin.py": "the clocks are virtual there",
+    "support/crashing.py": "writes down when commits were made, for their order",
+    "support/documented.py": "gives up after a minute, and tells the longest that a run can have taken",
+    "support/machine.py": "stands for the machine's clocks with numbers",
+    "support/patience.py": "gives up after a minute",
+    "unit/test_clock.py": "its clocks are numbers, but for one that is right to the minute",
+}
+
+
+def test_no_test_measures_time() -> None:
+    files = {path.relative_to(ROOT / "tests").as_posix(): path for path in (ROOT / "tests").rglob("*.py")}
+    found = {name for name, path in files.items() if _CLOCK.search(path.read_text(encoding="utf-8"))}
+    assert found == set(MAY_LOOK)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_found"),
+    [
+        ("began = time.perf_counter()", True),
+        ("assert process_time() - began < 1", True),
+        ("at = time.time()", True),
+        ("from time import monotonic_ns", True),
+        ("asyncio.get_running_loop().time()", True),
+        ("at = fauxvider_clock.time()", False),
+        ('monkeypatch.setattr(module, "monotonic_ms", ticking)', False),
+    ],
+)
+def test_what_reads_a_clock(line: str, is_found: bool) -> None:
+    assert bool(_CLOCK.search(line)) is is_found
