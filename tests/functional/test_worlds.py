@@ -802,3 +802,10 @@ def test_uploads_are_kept_whole(host: InProcess) -> None:
             if case.operation.kind == "asset_upload":
                 assert site.upload(case, PNG * 1000).status == 200
                 assert (PNG * 1000) in [one.data for one in site.store._assets.values()]
+
+
+def test_the_ledger_shows_accounts_that_nobody_has_used(host: InProcess) -> None:
+    site = Site(host, PROVIDERS[0], balances={PROVIDERS[-1]: "7.5"})
+    accounts = site.money()["providers"]
+    assert set(accounts) == set(PROVIDERS)
+    assert (accounts[PROVIDERS[-1]]["balance"], accounts[PROVIDERS[-1]]["charges"]) == ("7.5", [])

@@ -298,7 +298,8 @@ class Emulator:
         world = self.world(name)
         await world.settle()
         accounts = {}
-        for provider in world.used_providers.values():
+        for one in self.contracts:  # an account that nobody has used has its balance, too
+            provider = world.provider(one)
             charges = await provider.store.charges()
             accounts[provider.name] = {
                 "unit": provider.contract.account.unit,
