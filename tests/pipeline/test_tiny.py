@@ -9,7 +9,7 @@ import pytest
 
 # Builds twice in a process that may not open a socket; says what came out.
 BUILDER = """
-import hashlib, json, pathlib, sys, time
+import hashlib, json, pathlib, sys
 
 def deny(event, arguments):
     if event.startswith("socket.") and event != "socket.__new__":
@@ -18,11 +18,9 @@ def deny(event, arguments):
 sys.addaudithook(deny)
 from fauxvider.renderers.diffusers import tiny
 
-root, spans = pathlib.Path(sys.argv[1]), []
+root = pathlib.Path(sys.argv[1])
 for name in ("one", "two"):
-    begin = time.perf_counter()
     tiny.build(root / name)
-    spans.append(time.perf_counter() - begin)
 from fauxvider.renderers.diffusers.libraries import diffusers, torch
 
 classes = {}
@@ -35,7 +33,7 @@ digests = {}
 for name in ("one", "two"):
     files = sorted(file for file in (root / name).rglob("*") if file.is_file())
     digests[name] = {str(f.relative_to(root / name)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
-print(json.dumps({"spans": spans, "classes": classes, "digests": digests}))
+print(json.dumps({"classes": classes, "digests": digests}))
 """
 
 
@@ -60,10 +58,6 @@ def test_the_folders_are_small_and_safe(built: tuple[Path, dict[str, object]]) -
     assert all(size < 1_000_000 for size in sizes.values()), sizes
     assert sum(sizes.values()) < 2_000_000
     assert {file.suffix for file in files} <= {".json", ".jinja", ".safetensors"}
-
-
-def test_building_is_quick(built: tuple[Path, dict[str, list[float]]]) -> None:
-    assert min(built[1]["spans"]) < 2
 
 
 def test_folders_load_as_the_real_classes_without_a_network(built: tuple[Path, dict[str, object]]) -> None:
