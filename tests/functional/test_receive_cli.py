@@ -113,6 +113,21 @@ def test_lines_for_people() -> None:
     assert out.endswith("\nstopped: 3 callbacks, 503 x1, reset x1, 202 x1\n")
 
 
+def test_a_script_can_end_what_it_started_in_the_background() -> None:
+    """Shells have a background command of a script ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        running = Process((), {})
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with running.process:
+        try:
+            running.ready()
+            assert "callbacks" in running.end(signal.SIGTERM)
+        finally:
+            running.process.kill()
+
+
 def test_lines_for_programs() -> None:
     with receiving("--json", "--answer", "201", "--answer", "hang") as running:
         body = b'{"a": "\x1b"}\xff'

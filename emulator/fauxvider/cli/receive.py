@@ -110,15 +110,17 @@ async def _serve(receiver: Receiver, screen: _Screen, options: ReceiveOptions) -
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Take SIGTERM for Ctrl-C."""
+    """Take SIGTERM for Ctrl-C. A shell has what a script starts by `&` ignore that one: here it ends it, too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    terminate = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, terminate)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def _answer(text: str) -> AnswerLike:
