@@ -11,6 +11,8 @@ import pytest
 import fauxvider.cli
 from fauxvider.errors import UsageError
 
+ACME = Path(__file__).parents[1] / "data" / "acme.yaml"
+
 
 def run(monkeypatch: pytest.MonkeyPatch, *given: str) -> int | str | None:
     """Run the command line; give its exit code."""
@@ -68,3 +70,14 @@ def test_the_token_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with pytest.raises(UsageError, match="cannot be written"):
         written(path / "below", "x")
+
+
+def test_a_contract_without_words_for_a_refusal_is_not_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ACME.read_text(encoding="utf-8").splitlines(keepends=True)
+    path = tmp_path / "mute.yaml"
+    path.write_text("".join(line for line in lines if not line.startswith("  rate: {status: 429")), encoding="utf-8")
+    assert run(monkeypatch, "serve", "--contract", str(path), "--port", "0", "--control-port", "0") == 2
+    told = capsys.readouterr().err
+    assert "mute.yaml:177:13: /operations/run/limits: there is a limit, but `errors` has no face for 'rate'" in told

@@ -16,7 +16,7 @@ from fauxvider.contract.strict import Map, place_of, pointer_text
 from fauxvider.contract.templates import names_used
 from fauxvider.errors import ContractError, Place
 
-__all__ = ["Finding", "findings"]
+__all__ = ["Finding", "findings", "missing_faces"]
 
 _LAST_RESORTS = frozenset({"url_unknown", "path_unknown"})
 _JOB_KINDS = frozenset({"read", "stream", "cancel", "retry", "deliveries", "redeliver"})
@@ -85,12 +85,18 @@ def _about_contract(contract: Contract, tree: Map, file: str) -> Iterator[Findin
     costs = any(model.cost.kind != "free" for model in contract.models.values())
     if costs and not contract.account.unit:
         yield Finding("error", place("/account"), "there are prices, but no unit")
-    for cause, pointer, reason in _needed_causes(contract):
-        if not _has_face(cause, tree.get("errors", {})):
-            yield Finding("error", place(pointer), f"{reason}, but `errors` has no face for {cause!r}")
+    yield from missing_faces(contract, tree, file)
     shows_urls = any(name.startswith(("output.url", "outputs")) for name in _all_names(tree))
     if shows_urls and not any(url.serves == "output" for url in contract.urls.values()):
         yield Finding("warning", place("/urls"), "outputs are shown, but no URL serves them")
+
+
+def missing_faces(contract: Contract, tree: Map, file: str) -> Iterator[Finding]:
+    """Tell what the provider could be asked to refuse, and would have no words for. `tree`: what `contract` is of."""
+    for cause, pointer, reason in _needed_causes(contract):
+        if not _has_face(cause, tree.get("errors", {})):
+            place = place_of(tree, pointer, file=file)
+            yield Finding("error", place, f"{reason}, but `errors` has no face for {cause!r}")
 
 
 def _has_face(cause: str, named: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from fauxvider.contract.parse import ContractFile, open_contract
 from fauxvider.engine.recipe import Recipe
 from fauxvider.engine.signing import require
-from fauxvider.errors import UsageError
+from fauxvider.errors import ContractError, UsageError
 from fauxvider.ports import Pipeline, Renderer, Sender, StoreFile
 from fauxvider.server.drip import DripSender
 from fauxvider.server.egress import EgressPolicy
@@ -57,11 +57,19 @@ def load_contracts(providers: Iterable[str] = (), files: Iterable[str | Path] = 
                 raise UsageError(f"{name} cannot be served: {lacking}")
     for path in paths:
         file = ContractFile.read(Path(path))
-        file.resolve({})  # a wrong file is told of at once, a bundled one is known to be right
+        _check_faces(file)  # a wrong file is told of at once, a bundled one is known to be right
         if lacking := _lacking(file):
             raise UsageError(f"{path} cannot be served: {lacking}")
         found[file.provider] = file
     return found
+
+
+def _check_faces(file: ContractFile) -> None:
+    """Raise ContractError for a contract that could be asked for a refusal which it has no words for."""
+    from fauxvider.contract.lint import missing_faces  # bundled contracts need it never
+
+    for missing in missing_faces(file.resolve({}), file.resolved({}), file.file):
+        raise ContractError(missing.problem, place=missing.place)
 
 
 def _lacking(file: ContractFile) -> str:
