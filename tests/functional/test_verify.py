@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -189,6 +190,34 @@ def test_without_a_control_plane_time_travel_is_not_checked() -> None:
     assert not any(one.outcome == "passed" and "control" in one.case.needs for one in results)
     assert any("--control" in one.reason for one in results)
     assert any(one.outcome == "passed" for one in results)
+
+
+@pytest.mark.parametrize(
+    ("served_as", "outcome", "told_of"),
+    [
+        ("[200ms, 1h]", "not checked", "of 2 pauses 1 hold; the others take 1h (--patience)"),
+        ("[1ms, 1h]", "failed", "200 ms after the one before"),
+    ],
+)
+def test_a_schedule_that_takes_longer_than_one_waits_is_looked_at_as_far_as_that(
+    tmp_path: Path, served_as: str, outcome: str, told_of: str
+) -> None:
+    text = ACME.read_text(encoding="utf-8")
+    assert text.count("delays: [1s, 2s]") == 1
+
+    def contract(delays: str) -> Path:
+        path = tmp_path / delays / ACME.name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text.replace("delays: [1s, 2s]", f"delays: {delays}"), encoding="utf-8")
+        return path
+
+    file = ContractFile.read(contract("[200ms, 1h]"))
+    patience: Any = {"receiver_host": "127.0.0.1", "patience_ms": 60_000}
+    with served(contract(served_as), clock="real") as urls:
+        settings = Settings(base_url=f"{urls.provider}/acme", only=("/callbacks/retry/delays",), **patience)
+        (result,) = verify(file, settings, plan(file, settings))
+    assert result.outcome == outcome
+    assert told_of in result.reason + " ".join(map(str, result.mismatches))
 
 
 def test_the_budget_is_never_passed(emulator: Urls) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from fauxvider.contract.model import Callbacks
@@ -17,6 +17,7 @@ from fauxvider.toolkit.verify.case import Case
 from fauxvider.toolkit.verify.jobs import phases_of
 from fauxvider.toolkit.verify.samples import NotAskedError
 from fauxvider.toolkit.verify.session import Session
+from fauxvider.values import span_text
 
 __all__ = ["attempt_cases"]
 
@@ -117,8 +118,10 @@ def _attempt_moments(session: Session) -> list[int]:
 
 
 def _measure(session: Session, hook: Hook) -> None:
-    """In real time: the pauses between attempts, with some slack for the way."""
-    delays = hook.rules.retry.delays
+    """In real time: the pauses between attempts, with some slack for the way, as far as patience goes."""
+    every = hook.rules.retry.delays
+    latest = accumulate(_latest(delay) for delay in every)
+    delays = every[: sum(span <= session.patience_ms for span in latest)]
     came = hook.wait(len(delays) + 1)
     moments = [one.at or 0 for one in came]
     for number, delay in enumerate(delays):
@@ -127,13 +130,21 @@ def _measure(session: Session, hook: Hook) -> None:
             session.fail(rule, f"attempt {number + 2}", f"{delay} ms after the one before", "never")
             return
         gap = moments[number + 1] - moments[number]
-        if not delay - 100 <= gap <= delay * 1.25 + _SLACK_MS:
+        if not delay - 100 <= gap <= _latest(delay):
             session.fail(rule, f"attempt {number + 2}", f"{delay} ms after the one before", f"{gap} ms", gap)
+    if len(delays) < len(every):
+        rest = span_text(sum(every[len(delays) :]))
+        raise NotAskedError(f"of {len(every)} pauses {len(delays)} hold; the others take {rest} (--patience)")
     threading.Event().wait(min(5.0, max(delays, default=0) * 1.5 / 1000))
     if hook.receiver.count > len(delays) + 1:
         session.fail(
             "/callbacks/retry/delays", "attempts", f"{len(delays) + 1} attempts", f"{hook.receiver.count} attempts"
         )
+
+
+def _latest(delay: int) -> float:
+    """Give the longest that a pause may last (ms)."""
+    return delay * 1.25 + _SLACK_MS
 
 
 def _as_attempt(answer: int | str) -> Attempt:
