@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from fauxvider_contracts import provider_names, provider_path
 
 __all__ = ["ContractFile", "load_contract", "open_contract", "sources_of"]
 
+_MAX_OPEN = 16  # files that are kept as they were read
+
 
 def load_contract(source: str | Path, *, readings: Mapping[str, str] | None = None, lint: bool = False) -> Contract:
     """Load a bundled contract by its provider's name, or any contract by its path.
@@ -52,13 +55,22 @@ def load_contract(source: str | Path, *, readings: Mapping[str, str] | None = No
 
 
 def open_contract(source: str | Path) -> ContractFile:
-    """Read a bundled contract by its provider's name, or any contract by its path."""
+    """Read a bundled contract by its provider's name, or any contract by its path.
+
+    Of a file that has not changed since, the same object is given: nobody changes it, and what it has
+    resolved for one server serves the next.
+    """
     if isinstance(source, str) and source in provider_names():
-        return ContractFile.read(provider_path(source))
+        return _opened(file_bytes(provider_path(source)), str(provider_path(source)))
     path = Path(source)
     if not path.exists() and "/" not in str(source) and not path.suffix:
         raise UsageError(f"there is no provider {str(source)!r} (bundled: {', '.join(provider_names())})")
-    return ContractFile.read(path)
+    return _opened(file_bytes(path), str(path))
+
+
+@lru_cache(maxsize=_MAX_OPEN)
+def _opened(data: bytes, file: str) -> ContractFile:
+    return ContractFile(data, file=file)
 
 
 class ContractFile:

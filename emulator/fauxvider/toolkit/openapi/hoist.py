@@ -11,24 +11,31 @@ from fauxvider.toolkit.openapi.schemas import NAME, key_of
 
 __all__ = ["Components"]
 
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+
 
 class Components:
     """Collects components; equal ones share a name, different ones of one name get numbers."""
 
     def __init__(self) -> None:
         self.found: dict[str, dict[str, Any]] = {"schemas": {}, "responses": {}}
-        self._names: dict[tuple[str, str], str] = {}
+        self._names: dict[tuple[str, bytes], str] = {}
 
     def lifted(self, node: Any) -> Any:
         """Give a copy of a tree in which named schemas are references and decimals are numbers."""
         if isinstance(node, Mapping):
-            out = {key: self.lifted(value) for key, value in node.items() if key != NAME}
+            # Most of a tree is texts, numbers and flags: these are seen to here, without a call each.
+            out = {
+                key: value if value.__class__ in _LEAVES else self.lifted(value)
+                for key, value in node.items()
+                if key != NAME
+            }
             if isinstance(out.get("discriminator"), dict):
                 out["discriminator"] = _mapped(out)
             name = node.get(NAME)
             return out if name is None else self._reference("schemas", str(name), out)
         if isinstance(node, list | tuple):
-            return [self.lifted(value) for value in node]
+            return [value if value.__class__ in _LEAVES else self.lifted(value) for value in node]
         return _number(node) if isinstance(node, Decimal) else node
 
     def response(self, status: str, response: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
+
+import orjson
 
 __all__ = [
     "ANYTHING",
@@ -96,7 +97,7 @@ def array(items: Schema | None) -> Schema:
 
 def union(schemas: Iterable[Schema | None]) -> Schema | None:
     """Give what any of them admits; None (nothing at all) when there is none."""
-    branches: dict[str, Schema] = {}
+    branches: dict[bytes, Schema] = {}
     for schema in schemas:
         for one in _branches(schema):
             branches.setdefault(key_of(one), one)
@@ -111,9 +112,9 @@ def union(schemas: Iterable[Schema | None]) -> Schema | None:
     return _with_null(found) or {"anyOf": found}
 
 
-def key_of(schema: Any) -> str:
+def key_of(schema: Any) -> bytes:
     """Give a text that equal schemas share."""
-    return json.dumps(schema, sort_keys=True, default=str)
+    return orjson.dumps(schema, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
 
 
 def _branches(schema: Schema | None) -> Iterator[Schema]:
