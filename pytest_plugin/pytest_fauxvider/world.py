@@ -297,9 +297,11 @@ class FauxWorld(WorldHandle):
         return list(dict.fromkeys(missed.text for missed in self.report().near_misses()))
 
     def charged(self, provider: str = "") -> Decimal:
-        """Give what was charged, in the unit of the provider's account."""
-        account = self.ledger()["providers"].get(provider or self.provider)
-        return Decimal(account["total"]) if account else Decimal(0)
+        """Give what was charged, in the unit of the provider's account. Raises UsageError for an unknown one."""
+        accounts, name = self.ledger()["providers"], provider or self.provider
+        if name not in accounts:
+            raise UsageError(f"there is no provider {name!r} (there are: {', '.join(accounts)})")
+        return Decimal(accounts[name]["total"])
 
     # --- what is to be so
 

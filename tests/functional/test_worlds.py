@@ -212,8 +212,7 @@ def test_a_reset_world_is_as_new(provider: str, host: InProcess) -> None:
     assert site.world.clock.now() == began
     assert (site.jobs(), site.journal()) == ([], [])
     assert _denied(read(site), site)
-    money = host.run(host.emulator.settle_balance(site.world.name, provider))
-    assert Decimal(money) == site.contract.account.balance
+    assert Decimal(site.money()["providers"][provider]["balance"]) == site.contract.account.balance
     assert submit(site) == first  # and it lives the same life again
     host.run(site.world.advance(60_000))
     assert state(site) == "succeeded"
@@ -718,7 +717,7 @@ def test_the_ledger_is_exact(
     site = Site(shared, provider, clock="manual", seed=seed, balances={provider: str(balance * scale)}, name="money")
     models = [case for case in cases(every_model=True) if case.provider == provider and case.operation.kind == "submit"]
     models = [case for case in models if not case.always_holds]
-    start = Decimal(shared.run(shared.emulator.settle_balance("money", provider)))
+    start = Decimal(_account(site)["balance"])
     assert start == balance * scale
     for kind, which, span in does:
         jobs = site.jobs()

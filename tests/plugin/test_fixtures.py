@@ -47,6 +47,11 @@ def test_it(fauxvider, client):
     assert fauxvider.jobs()[0]["state"] == "succeeded"
     assert fauxvider.charged() == Decimal("0.020972")
     fauxvider.assert_charged("0.020972")
+    assert fauxvider.report().over_budget({"USD": "0.03"}) == []
+    (over,) = fauxvider.report().over_budget({"USD": "0.01"})
+    assert over.startswith("0.020972 USD was charged, 0.010972 USD over the budget of 0.01 USD")
+    with pytest.raises(ValueError, match="there is no provider 'nobody'"):
+        fauxvider.charged("nobody")
     fauxvider.assert_clean()
     assert [one["status"] for one in fauxvider.requests(does="submit")] == [201]
     assert len(fauxvider.requests(does="read", word="COMPLETED")) == 2

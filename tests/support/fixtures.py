@@ -201,7 +201,8 @@ class Case:
         self.host.run(self.host.emulator.force(self.world.name, given["job"], failure=failure))
 
     def do_balance(self, given: Any, _step: Any) -> None:
-        actual = self.host.run(self.host.emulator.settle_balance(self.world.name, self.provider))
+        ledger = self.host.run(self.host.emulator.ledger(self.world.name))
+        actual = ledger["providers"][self.provider]["balance"]
         if Decimal(actual) != Decimal(str(given["equals"])):
             raise Mismatch(f"the balance is {actual}, expected {given['equals']}")
 

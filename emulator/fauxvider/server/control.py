@@ -133,13 +133,16 @@ class _Control:
 
     async def job(self, request: Request) -> Response:
         found = await self.emulator.job(_world(request), request.path_params["job"])
-        return _answer(200, found) if found else _problem(404, "no such job in this world")
+        job = request.path_params["job"]
+        return _answer(200, found) if found else _problem(404, f"there is no job {job!r} in this world")
 
     async def force(self, request: Request) -> Response:
         given = await _body(request)
         if not set(given) <= {"failure"} or not isinstance(given.get("failure", ""), str):
             raise UsageError('force takes {"failure": NAME}, or {} for success')
         job = request.path_params["job"]
+        if await self.emulator.job(_world(request), job) is None:
+            return _problem(404, f"there is no job {job!r} in this world")
         return _answer(200, await self.emulator.force(_world(request), job, failure=given.get("failure", "")))
 
     async def deliveries(self, request: Request) -> Response:

@@ -358,7 +358,3 @@ class Emulator:
             await provider.add_event(record, Event(provider.clock.now(), "forced", name=failure))
             return await self._job(provider, job_id) or {}
         raise UsageError(f"there is no job {job_id!r} in the world {name!r}")
-
-    async def settle_balance(self, name: str, provider: str) -> str:
-        await self.world(name).settle()
-        return decimal_text(self.world(name).provider(provider).balance)

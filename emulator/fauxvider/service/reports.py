@@ -25,8 +25,10 @@ class Report:
         self._emulator = emulator
         self._world: World = world
         self.entries: list[dict[str, Any]] = _told(emulator.journal(world_name))
+        # Of those that something happened at: whoever has merely looked at an account leaves the reports as they are.
+        seen = {entry.get("provider") for entry in self.entries}
         self.contracts: Mapping[str, Contract] = {
-            name: provider.contract for name, provider in world.used_providers.items()
+            name: provider.contract for name, provider in world.used_providers.items() if name in seen
         }
 
     def verdict(self, *, ignore: frozenset[str] = frozenset()) -> Verdict:
