@@ -800,5 +800,5 @@ def test_our_own_receiver_lives_in_real_time(called_back: tuple[Server, WorldHan
     with Receiver([503, "reset", 200]) as receiver, virtual_sleep(world):
         Asker(server, world).submit(webhook=receiver.url)
         time.sleep(600)
-        assert [got.answer for got in receiver.wait(3)] == [503, "reset", 200]
+        assert [got.answer for got in receiver.wait(3, 60)] == [503, "reset", 200]
         assert len(world.deliveries()[0]["attempts"]) == 3
