@@ -214,7 +214,12 @@ class Fuzzing:
     def report(self, found: Found | None) -> list[str]:
         """Tell what came of it, and write the files of what was found."""
         if found is None:
-            return [f"Nothing was found in {self.runs} runs: the client did well in all of them."]
+            what = (
+                "1 run: the client did well in it"
+                if self.runs == 1
+                else f"{self.runs} runs: the client did well in all of them"
+            )
+            return [f"Nothing was found in {what}."]
         folder = self._wanted.out
         folder.mkdir(parents=True, exist_ok=True)
         scenario, capsule, test = (folder / name for name in ("fuzz.yaml", "fuzz.capsule.json", "test_fuzz.py"))

@@ -81,3 +81,11 @@ def test_a_contract_without_words_for_a_refusal_is_not_served(
     assert run(monkeypatch, "serve", "--contract", str(path), "--port", "0", "--control-port", "0") == 2
     told = capsys.readouterr().err
     assert "mute.yaml:177:13: /operations/run/limits: there is a limit, but `errors` has no face for 'rate'" in told
+
+
+def test_cases_can_be_listed_before_there_is_a_server(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "verify", "runpod", "--list") == 0
+    assert "run without a key  /errors/auth_missing" in capsys.readouterr().out
+    assert run(monkeypatch, "verify", "runpod") == 2

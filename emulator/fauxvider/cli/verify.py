@@ -180,7 +180,7 @@ def _secret(name: str, what: str) -> str:
 
 
 def _settings(file: ContractFile, options: VerifyOptions, key: str) -> Settings:
-    if not options.base_url and not options.control:
+    if not options.base_url and not options.control and not options.is_list:
         raise UsageError("say which server: --base-url URL, or --control URL of a fauxvider")
     client = Client(timeout_s=max(parse_span(options.timeout), 1) / 1000)
     control = None
