@@ -8,6 +8,7 @@ import socket
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from fauxvider.toolkit.verify.client import Client, UnreachableError
 from fauxvider.toolkit.verify.propose import propose
 from fauxvider.toolkit.verify.run import Settings, estimate, plan, verify
 from fauxvider.toolkit.verify.session import Purse
+from fauxvider_contracts import provider_text
 from support.patience import PATIENCE_S
 from support.verifying import TOKEN, benchmark, control_of, served, told, verified
 
@@ -218,6 +220,31 @@ def test_a_schedule_that_takes_longer_than_one_waits_is_looked_at_as_far_as_that
         (result,) = verify(file, settings, plan(file, settings))
     assert result.outcome == outcome
     assert told_of in result.reason + " ".join(map(str, result.mismatches))
+
+
+@pytest.mark.parametrize("window", ["300ms", "1h"])
+def test_a_limit_in_the_way_is_waited_for_and_is_no_failure(tmp_path: Path, window: str) -> None:
+    name = "onemin"
+    text, documented = provider_text(name), "    window: 60s\n    count: 180\n"
+    assert text.count(documented) == 1
+    path = tmp_path / f"{name}.yaml"
+    changed = text.replace(documented, f"    window: {window}\n    count: 5\n").replace(
+        "window: 60s", f"window: {window}"
+    )
+    path.write_text(changed, encoding="utf-8")
+    file = ContractFile.read(path)
+    with served(path, clock="real") as urls:
+        only = [f"features of flux-canny-dev: *{rule}" for rule in ("minimum", "maximum", "type", "enum")]
+        settings = Settings(base_url=f"{urls.provider}/{name}", only=only, patience_ms=60_000)
+        results = verify(file, settings, plan(file, settings))
+        with_limits = replace(settings, only=("/limits/minute",), limits=True)
+        limit = verify(file, with_limits, plan(file, with_limits))
+    assert told([*results, *limit]) == []
+    assert len(results) > 12
+    kept = [one.reason for one in [*results, *limit] if one.outcome == "not checked" and "clock" not in one.reason]
+    held_back = "a limit of the server holds it back for 1h (--patience)"
+    assert set(kept) == ({held_back} if window == "1h" else set())
+    assert [one.outcome for one in limit] == ["not checked" if window == "1h" else "passed"]
 
 
 def test_the_budget_is_never_passed(emulator: Urls) -> None:

@@ -32,7 +32,9 @@ def _limit(session: Session, limit: Limit) -> None:
         raise NotAskedError("it takes many calls that are held at once")
     if limit.count > _MAX_TRIES:
         raise NotAskedError(f"{limit.count} requests are too many")
-    call = _cheap(session, limit)
+    call, session.waits_for_limits = _cheap(session, limit), False
+    if session.world is None:
+        session.rest(limit.window)  # what was asked before counts
     for number in range(limit.count):
         answer = session.send(call)
         if number == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,8 +26,11 @@ from fauxvider.toolkit.verify.wants import (
     Mismatch,
     text_want,
 )
+from fauxvider.values import span_text
 
 __all__ = ["Purse", "Session"]
+
+_LATE_MS = 200  # after a limit's window: clocks differ
 
 
 @dataclass(slots=True)
@@ -75,6 +79,7 @@ class Session:
         self.found: list[Mismatch] = []
         self.held: set[str] = set()
         self.last_job = ""
+        self.waits_for_limits = world is None  # where time is ours to move, limits are not in the way
 
     def waiting(self, what: str, at_most_ms: int) -> None:
         """Say what is waited for, and for how long at most; whoever listens shows some of it."""
@@ -88,9 +93,29 @@ class Session:
         headers = dict(call.headers)
         if key is not None and "auth" in call.operation.checks:
             headers.update(self.key_header(key or self.key))
-        return self.client.send(
-            call.method, self._base(call.operation) + call.path, headers=headers, body=call.bytes, timeout_s=timeout_s
+        url = self._base(call.operation) + call.path
+        return self.paced(
+            lambda: self.client.send(call.method, url, headers=headers, body=call.bytes, timeout_s=timeout_s)
         )
+
+    def paced(self, send: Callable[[], Answer]) -> Answer:
+        """Send; what a documented limit refuses is sent once more when its window is over.
+
+        Raises NotAskedError when that takes too long.
+        """
+        answer, face = send(), face_rule("rate", self.tree["errors"])
+        window = max((one.window for one in self.contract.limits.values() if one.kind != "in_flight"), default=0)
+        if not (self.waits_for_limits and window and face) or answer.status != int(self.tree["errors"][face]["status"]):
+            return answer
+        self.rest(window)
+        return send()
+
+    def rest(self, window: int) -> None:
+        """Let a limit's window pass in real time. Raises NotAskedError when that takes too long."""
+        if window > self.patience_ms:
+            raise NotAskedError(f"a limit of the server holds it back for {span_text(window)} (--patience)")
+        self.waiting("for a limit of the server", window)
+        threading.Event().wait((window + _LATE_MS) / 1000)
 
     def _base(self, operation: Operation) -> str:
         """Give where an operation is served: hosts beside the API's are where the contract or an emulator has them."""
