@@ -152,7 +152,7 @@ def _outcome(answer: CallbackAnswer) -> SendOutcome:
     if answer == "timeout":
         return SendOutcome("timeout", error="no answer in time")
     if isinstance(answer, int) and not isinstance(answer, bool) and 100 <= answer < 600:
-        return SendOutcome("http", answer, redirect=300 <= answer < 400)
+        return SendOutcome("http", answer)
     raise UsageError(f"a callback is answered with a status, 'reset' or 'timeout'; not {answer!r}")
 
 

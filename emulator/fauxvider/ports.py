@@ -196,7 +196,6 @@ class SendOutcome:
     status: int | None = None
     body: bytes = b""
     error: str = ""
-    redirect: bool = False
 
 
 class Sender(Protocol):

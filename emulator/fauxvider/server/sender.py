@@ -32,7 +32,6 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding"})
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CLOSING_S = 0.25
 _MAX_ERROR = 200
 
@@ -201,7 +200,7 @@ def request_head(method: str, target: Target, headers: list[tuple[str, str]], le
 def _outcome(reply: Reply) -> SendOutcome:
     if reply.status is None:
         return SendOutcome("network", error=reply.error[:_MAX_ERROR])
-    return SendOutcome("http", reply.status, reply.body, reply.error[:_MAX_ERROR], reply.status in _REDIRECTS)
+    return SendOutcome("http", reply.status, reply.body, reply.error[:_MAX_ERROR])
 
 
 def _late(timeout_s: float) -> str:

@@ -97,7 +97,7 @@ def test_no_user_agent_of_its_own(run: Run[Any]) -> None:
 def test_answers(run: Run[Any], reply: bytes, outcome: SendOutcome) -> None:
     got, _ = exchange(run, reply)
     assert got.error.startswith(outcome.error)
-    assert (got.kind, got.status, got.body, got.redirect) == (outcome.kind, outcome.status, outcome.body, False)
+    assert (got.kind, got.status, got.body) == (outcome.kind, outcome.status, outcome.body)
 
 
 @pytest.mark.parametrize("kind", sorted(HOSTILE))
@@ -170,7 +170,7 @@ def test_redirects_are_not_followed(run: Run[Any], status: int) -> None:
                 return await post(port), canary.received
 
     outcome, canary = run(main())
-    assert outcome == SendOutcome("http", status, redirect=True)
+    assert outcome == SendOutcome("http", status)
     assert canary == []
 
 
