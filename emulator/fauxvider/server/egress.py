@@ -119,7 +119,8 @@ class EgressPolicy:
         elif target.host in _METADATA_NAMES:
             raise BlockedAddressError(f"{target.host} is a cloud's metadata service")
         elif not self._may_look_up(target):
-            raise BlockedAddressError(f"the egress policy {self.mode!r} does not allow {target.host}:{target.port}")
+            where, how = f"{target.host}:{target.port}", f"fauxvider serve --allow {target.host}, or an EgressPolicy"
+            raise BlockedAddressError(f"the egress policy {self.mode!r} does not allow {where} ({how})")
         return target
 
     def check_address(self, address: str | Address, *, port: int = 0, named: bool = False) -> bool:

@@ -182,3 +182,10 @@ def test_check_address() -> None:
     assert policy.check_address("192.168.3.4")
     assert policy.check_address("::ffff:192.168.3.4")
     assert not policy.check_address("not an address")
+
+
+def test_what_is_not_allowed_is_told_with_how_to_allow_it() -> None:
+    with pytest.raises(
+        BlockedAddressError, match=r"does not allow hooks\.test:443 \(fauxvider serve --allow hooks\.test"
+    ):
+        EgressPolicy().check_url("https://hooks.test/x")
