@@ -1,7 +1,8 @@
 """Requests passed from one node to another: frames over TCP connections that are kept, many at once on each.
 
 A frame is two lengths (4 bytes each, big-endian), a JSON head, and a body of raw bytes. The first frame of a
-connection is a greeting with the nodes' common secret, and who calls; what follows is answered by its number.
+connection is a greeting with the nodes' common secret, and who calls; what follows is answered by its number. A node
+that ends says so: it is asked nothing more, and answers what had been sent before that was read.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ _MAX_BODY = 64 * 1024 * 1024
 _MAX_GREETING = 4096
 _GREETING_S = 5.0
 _CONNECT_S = 5.0
+_BYE_S = 1.0
 
 Head: TypeAlias = dict[str, Any]
 Frame: TypeAlias = tuple[Head, bytes]
+_BYE: Head = {"bye": True, "number": 0}
 Serve: TypeAlias = Callable[[str, Head, bytes], Awaitable[Frame]]  # (who asks, head, body) -> answer
 
 _log = logging.getLogger(__name__)
@@ -53,6 +56,7 @@ class Hops:
         self._server: asyncio.Server | None = None
         self._lines: dict[str, asyncio.Task[_Line]] = {}  # by node
         self._callers: set[asyncio.StreamWriter] = set()
+        self._is_left = asyncio.Event()  # set when a caller goes
         self._working: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -76,6 +80,13 @@ class Hops:
         """Ask and answer nothing any more."""
         if self._server is not None:
             self._server.close()
+        for writer in self._callers:
+            _write(writer, _BYE, b"")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_BYE_S):
+                while self._callers:
+                    self._is_left.clear()
+                    await self._is_left.wait()
         for writer in self._callers:
             writer.close()
         for node in list(self._lines):
@@ -125,6 +136,7 @@ class Hops:
             pass  # the other end went, or was no node
         finally:
             self._callers.discard(writer)
+            self._is_left.set()
             writer.close()
 
     async def _answer(self, node: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -136,12 +148,20 @@ class Hops:
                 answer, data = {"failed": True}, b""
             _write(writer, {**answer, "number": number}, data)
 
+        tasks: set[asyncio.Task[None]] = set()
         while True:
-            head, body = await _read(reader)
+            try:
+                head, body = await _read(reader)
+            except EOFError:
+                if tasks:  # who has heard that this node ends still waits for these
+                    await asyncio.wait(tasks)
+                raise
             # What has begun goes on when the asker is gone: cut in the middle, a move of time would lose callbacks.
             task = asyncio.create_task(work(int(head["number"]), head, body))
             self._working.add(task)
             task.add_done_callback(self._working.discard)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
 
 class _Line:
@@ -180,6 +200,10 @@ class _Line:
         try:
             while True:
                 head, body = await _read(reader)
+                if "bye" in head:
+                    self.is_closed = True
+                    self._writer.write_eof()
+                    continue
                 future = self._asked.get(int(head["number"]))
                 if future is not None and not future.done():
                     future.set_result((head, body))
