@@ -293,7 +293,7 @@ class FauxWorld(WorldHandle):
         return self.report().story()
 
     def near_misses(self) -> list[str]:
-        """Say why requests were refused, in the contract's terms, a line each."""
+        """Say why requests were refused, or failed for what they ask, in the contract's terms, a line each."""
         return list(dict.fromkeys(missed.text for missed in self.report().near_misses()))
 
     def charged(self, provider: str = "") -> Decimal:

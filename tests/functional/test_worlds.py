@@ -23,7 +23,7 @@ from fauxvider.ports import SendOutcome
 from fauxvider.service.journal import Journal
 from fauxvider.service.reports import Report
 from support.inprocess import Answer, InProcess
-from support.operations import PNG, Case, Site, cases, file_of, texts_in
+from support.operations import PNG, Case, Site, cases, file_of, replaced, texts_in
 from support.patience import PATIENCE_S
 from support.stage import HOOK, Hook
 
@@ -808,3 +808,14 @@ def test_the_ledger_shows_accounts_that_nobody_has_used(host: InProcess) -> None
     accounts = site.money()["providers"]
     assert set(accounts) == set(PROVIDERS)
     assert (accounts[PROVIDERS[-1]]["balance"], accounts[PROVIDERS[-1]]["charges"]) == ("7.5", [])
+
+
+def test_what_is_taken_and_fails_for_what_it_asks_is_explained(host: InProcess) -> None:
+    late = [one for one in cases() if one.operation.kind == "submit" and one.fails_later and not one.always_holds]
+    assert late
+    for case in late:
+        site = Site(host, case.provider)
+        body = replaced(case.valid(), (*case.operation.input, "prompt"), 5)
+        assert site.call(case, json_body=body).is_good
+        (missed,) = Report(host.emulator, site.world.name).near_misses()
+        assert "5 is an integer, not a string" in missed.text

@@ -91,8 +91,13 @@ async def handle(provider: Provider, request: Request) -> Reply:
     if watch is not None:
         watch.request(provider, request, reply, does=does, began=began)
     if reply.cause and filed is None:
-        world.refused.append((provider.name, request.origin, request.method, request.path, request.body[:_MAX_KEPT]))
+        _keep_refused(provider, request)
     return reply
+
+
+def _keep_refused(provider: Provider, request: Request) -> None:
+    kept = (provider.name, request.origin, request.method, request.path, request.body[:_MAX_KEPT])
+    provider.world.refused.append(kept)
 
 
 async def _file(
@@ -125,6 +130,8 @@ async def _operate(provider: Provider, request: Request, moment: int) -> tuple[R
     try:
         reply = before(provider, call, faults, does=operation.kind) if faults else None
         reply = reply or await _checked(provider, call)
+        if call.failure and not reply.cause:
+            _keep_refused(provider, request)  # taken, and its job fails for what it asks
         if faults:
             reply = await after(provider, reply, faults)
     finally:

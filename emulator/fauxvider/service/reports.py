@@ -62,7 +62,7 @@ class Report:
         return check_budget(self.ledger(), budget)
 
     def near_misses(self) -> list[NearMiss]:
-        """Explain the last refused requests in the contract's terms."""
+        """Explain the last requests that were refused, or taken to fail, in the contract's terms."""
         found: list[NearMiss] = []
         for provider, origin, method, path, body in self._world.refused:
             contract = self._world.provider(provider).contract
