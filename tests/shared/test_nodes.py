@@ -104,7 +104,7 @@ def test_a_world_of_another_node_is_unknown_in_neither_and_one_of_none_in_both(v
             request = urllib.request.Request(f"{server.url}/w/nowhere/runpod{FLUX}/status/x", headers=KEY)
             with pytest.raises(urllib.error.HTTPError) as stray:
                 urllib.request.urlopen(request)
-            assert b"no provider at this path" in stray.value.read()
+            assert b"there is no world 'nowhere'" in stray.value.read()
 
 
 def test_an_idempotency_key_holds_across_nodes(valkey: Valkey) -> None:

@@ -143,7 +143,7 @@ class Receiver:
             await self._backend.stop()
         self._home = 0
 
-    def wait(self, count: int, timeout_s: float = 2.0) -> list[Received]:
+    def wait(self, count: int, timeout_s: float = 10.0) -> list[Received]:
         """Wait until this many requests have come; raises NotReceivedError. Not for the loop's own thread."""
         if self._home == threading.get_ident():
             raise UsageError("this thread runs the receiver: write await receiver.arrived(...)")
@@ -152,7 +152,7 @@ class Receiver:
                 raise _missing(self.count, count, timeout_s)
             return list(self.received)
 
-    async def arrived(self, count: int, timeout_s: float = 2.0) -> list[Received]:
+    async def arrived(self, count: int, timeout_s: float = 10.0) -> list[Received]:
         """Wait in the receiver's loop until this many requests have come; raises NotReceivedError."""
         try:
             async with asyncio.timeout(timeout_s):

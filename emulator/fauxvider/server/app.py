@@ -128,7 +128,7 @@ class ProviderApp:
     async def _nothing_there(self, scope: Message, receive: Receive) -> Reply:
         """Answer what reaches no provider: with a page, or by saying what there is."""
         await _read(receive, 0)
-        reply = await self._page(scope) or self._overview(world_of(scope["path"])[1])
+        reply = await self._page(scope) or self._overview(*world_of(scope["path"]))
         if reply.status == 404:
             if (watch := self.emulator.settings.watch) is not None:
                 watch.event("stray", method=scope["method"], status=404, path=_kept_of(scope))
@@ -136,11 +136,13 @@ class ProviderApp:
             self.strays.append((scope["method"], scope["path"]))
         return reply
 
-    def _overview(self, path: str) -> Reply:
+    def _overview(self, world: str, path: str) -> Reply:
         providers = {name: f"{self.emulator.settings.base_url}/{name}" for name in self.emulator.contracts}
         if path == "/":
             return Reply(200, [_JSON], dump_json({"fauxvider": "providers", "providers": dict(providers)}))
-        text = "no provider at this path; these are served"
+        is_unknown = world != DEFAULT_WORLD and path[1:].partition("/")[0] in providers
+        text = f"there is no world {world!r}" if is_unknown else "no provider at this path"
+        text += "; these providers are served in the default one" if is_unknown else "; these are served"
         return Reply(404, [_JSON], dump_json({"error": text, "providers": dict(providers)}))
 
 
