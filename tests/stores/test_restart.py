@@ -87,6 +87,23 @@ def test_a_store_that_fails_is_one_line_for_each_callback_that_it_keeps_from_goi
     }
 
 
+def test_a_store_that_fails_while_a_request_moves_time_is_said_to_the_client(tmp_path: Path) -> None:
+    with Receiver() as receiver, _again(f"sqlite:///{tmp_path}/worlds.db") as server:
+        world = server.world(clock="stepping", step="1h")
+        _submit(world, webhook=receiver.url + "/hook")  # its callback falls due with the next request
+
+        async def spend() -> None:
+            _spent(server)
+
+        server.call(spend())
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            _status(world, "any")
+        with refused.value as answer:
+            assert (answer.code, answer.headers["content-type"]) == (503, "text/plain")
+            assert answer.read().startswith(b"fauxvider: ")
+        assert receiver.received == []
+
+
 def test_an_error_is_new_each_time(tmp_path: Path) -> None:
     """One that is raised again and again holds on to all that it ever went through."""
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
+from fauxvider.errors import StoreError
 from fauxvider.gate import dump_json
 from fauxvider.server.spoil import send_spoiled
 from fauxvider.server.wire import RESPOND
@@ -75,6 +76,8 @@ class ProviderApp:
                 reply = await self._nothing_there(scope, receive)
         except ClientLeftError:
             return  # what was never asked to the end is neither answered nor noted
+        except StoreError as error:
+            reply = Reply(503, [(b"content-type", b"text/plain")], f"fauxvider: {error}".encode())
         if reply.wire is None:
             await _send(scope, send, reply)
         else:

@@ -180,12 +180,6 @@ class SharedApp(ProviderApp):
         node.serve_page = pages
 
     async def answer(self, place: Place, scope: Message, receive: Receive) -> Reply | None:
-        try:
-            return await self._answer(place, scope, receive)
-        except StoreError as error:
-            return Reply(503, _TEXT, f"fauxvider: {error}".encode())
-
-    async def _answer(self, place: Place, scope: Message, receive: Receive) -> Reply | None:
         sharing, request = self._node.sharing, None
         here = sharing.here(place.world)
         limit = self.emulator.compiled(place.provider, {}).max_body

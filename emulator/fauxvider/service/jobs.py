@@ -272,7 +272,7 @@ async def purge(provider: Provider, call: Call) -> Reply:
 def _is_queued(provider: Provider, call: Call, record: Record) -> bool:
     if call.model is not None and record.job.model != call.model.name:
         return False
-    return snapshot_at(provider.contract, provider.life(record), record.job, call.moment).state == "queued"
+    return provider.state_and_runs(record, call.moment)[0] == "queued"
 
 
 async def counts(provider: Provider, call: Call) -> Reply:
@@ -281,9 +281,9 @@ async def counts(provider: Provider, call: Call) -> Reply:
     async for record in provider.store.records():
         if call.model is not None and record.job.model != call.model.name:
             continue
-        life = provider.life(record)
-        tally[snapshot_at(provider.contract, life, record.job, call.moment).state] += 1
-        tally["retried"] += life.runs
+        state, runs = provider.state_and_runs(record, call.moment)
+        tally[state] += 1
+        tally["retried"] += runs
         tally["total"] += 1
     scope = provider.scope(call)
     states = ("queued", "running", "succeeded", "failed", "cancelled", "timed_out", "moderated", "expired")

@@ -14,7 +14,7 @@ from fauxvider.contract.model import Contract, Model, Operation
 from fauxvider.engine.facts import Asset, Charge, Event, Record
 from fauxvider.engine.limits import Verdict
 from fauxvider.engine.plan import at_pointer
-from fauxvider.engine.timeline import Life, life_of
+from fauxvider.engine.timeline import Life, life_of, snapshot_at
 from fauxvider.errors import UsageError
 from fauxvider.ports import Clock, Store
 from fauxvider.service import deliveries, encoding
@@ -30,6 +30,7 @@ __all__ = ["Call", "Provider"]
 T = TypeVar("T")
 
 _MAX_KNOWN = 2048  # lives and finished answers that are kept at hand; any can be made again
+_MAX_OVER = 250_000  # jobs whose end is known: some more than a store keeps
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class Provider:
         self._rules = {name: f"/models/{name}/cost" for name in self.contract.models}
         self._same: dict[object, Any] = {}
         self._lives: dict[str, tuple[tuple[Event, ...], Life]] = {}
+        self._over: dict[str, tuple[tuple[Event, ...], str, int]] = {}
         self.shown: dict[tuple[str, str, str], tuple[Life, Reply]] = {}
         self.checks = compiled.checks
         self.priced: Contract = compiled.contract  # a scenario may switch prices to another reading
@@ -153,6 +155,22 @@ class Provider:
         life = life_of(self.contract, record)
         self._lives[record.job.id] = (record.events, life)
         return life
+
+    def state_and_runs(self, record: Record, moment: int) -> tuple[str, int]:
+        """Give a job's canonical state and how often it was run again.
+
+        Of what is over this is remembered until something happens to the job: who counts asks of all jobs at once.
+        """
+        known = self._over.get(record.job.id)
+        if known is not None and known[0] is record.events:
+            return known[1], known[2]
+        life = life_of(self.contract, record)
+        state = snapshot_at(self.contract, life, record.job, moment).state
+        if moment >= life.ended and not life.is_open and record.job.twist is None:
+            if len(self._over) >= _MAX_OVER:
+                self._over.clear()  # it holds jobs by now that the store has dropped
+            self._over[record.job.id] = record.events, state, life.runs
+        return state, life.runs
 
     def job_scope(
         self, record: Record, *, moment: int, site: str, call: Call | None = None, life: Life | None = None
