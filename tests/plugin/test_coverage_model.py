@@ -41,8 +41,8 @@ class Acme:
         return self.ask("GET", f"/v2/acme-dev/status/{job}")
 
     def faced(self, what: str) -> set[str]:
-        contract = self.world.report().contracts["acme"]
-        return set(tally_of(contract, self.world.journal()["entries"]).faced[what])
+        contract = self.world.report().contracts.get("acme")  # not there where nobody asked
+        return set() if contract is None else set(tally_of(contract, self.world.journal()["entries"]).faced[what])
 
 
 @pytest.fixture
