@@ -97,6 +97,7 @@ class Client:
         until(lambda: len(self.world.jobs()) > before)
         yield
         thread.join(PATIENCE_S)
+        assert not thread.is_alive()
 
 
 def _story(client: Client, hook: str) -> None:
@@ -113,11 +114,12 @@ def _story(client: Client, hook: str) -> None:
         world.advance("1m")
     done = client.status(client.jobs[0])
     picture = threading.Thread(target=client.call, args=("GET", done["output"]["image_url"]))
-    before = len(world.journal()["entries"])
     picture.start()
-    until(lambda: len(world.journal()["entries"]) > before)
+    inside = world._server.emulator.world(world.name)
+    until(lambda: inside.held or not picture.is_alive())  # where it is slow, it waits for time to go on
     world.advance("5s")
     picture.join(PATIENCE_S)
+    assert not picture.is_alive()
     world.force(client.jobs[-1], failure="handler_error")
     client.call("POST", f"/v2/acme-dev/retry/{client.jobs[-1]}")
     client.submit(hook=hook)
