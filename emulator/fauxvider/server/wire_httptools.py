@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -118,16 +119,11 @@ def respond(send: Any, status: int, headers: Sequence[tuple[bytes, bytes]], body
     if cycle.transport.is_closing():  # the client left behind a request that waited for others
         cycle.disconnected = True
         return True
-    lines = [STATUS_LINE[status]] if status in STATUS_LINE else [b"HTTP/1.1 %d \r\n" % status]
-    for name, value in (*cycle.default_headers, *headers):
-        lines += (name, b": ", value, b"\r\n")
-    lines.append(b"\r\n")
-    head = b"".join(lines)
-    ends = len(lines) // 4 + 2
-    # Anything but one line a header came in with a value.
-    is_odd = head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head
-    if is_odd or b"\r\nconnection:" in head:
+    added, own = _lines(tuple(cycle.default_headers)), _lines(tuple(headers))
+    if added is None or own is None:
         return False
+    first = STATUS_LINE[status] if status in STATUS_LINE else b"HTTP/1.1 %d \r\n" % status
+    head = b"%b%b%b\r\n" % (first, added, own)
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     if len(body) <= _JOINED:
@@ -137,3 +133,13 @@ def respond(send: Any, status: int, headers: Sequence[tuple[bytes, bytes]], body
     cycle.message_event.set()
     cycle.on_response()
     return True
+
+
+@lru_cache(maxsize=1024)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes | None:
+    """Write headers down, a line each; None where one is odd, or says something about the connection."""
+    text = b"\r\n".join([b"", *[b"%b: %b" % pair for pair in headers], b""])
+    # Anything but one line a header came in with a value.
+    ends = len(headers) + 1
+    is_odd = text.count(b"\n") != ends or text.count(b"\r") != ends or b"\0" in text
+    return None if is_odd or b"\r\nconnection:" in text else text[2:]
