@@ -48,7 +48,7 @@ class _Chart:
             y = self.y + _HIGH + 38
             self.parts.append(f'<path d="M{at:.1f} {y}h18" stroke="{colour}" stroke-width="4"{dash}/>')
             self.parts.append(_text(at + 24, y + 4, name, size=11))
-            at += 34 + 6.2 * len(name)
+            at += 40 + 6.6 * len(name)
 
 
 def picture(result: Mapping[str, Any]) -> str:
@@ -173,7 +173,7 @@ def _timers(chart: _Chart, rows: Sequence[Mapping[str, Any]]) -> _Chart:
 
 
 def _timers_unit(result: Mapping[str, Any]) -> str:
-    return f"s of processor time for {result['stores'][0]['timers']:,} jobs that end and are charged"
+    return f"s of processor time, {result['stores'][0]['timers']:,} jobs that end"
 
 
 def _wrapped(text: str, width: int) -> list[str]:
