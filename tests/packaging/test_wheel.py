@@ -25,7 +25,8 @@ PACKAGES = {
 
 def kept(folder: Path) -> Iterator[Path]:
     """The files of a folder that are no tool's leavings."""
-    return (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    tools = {"__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+    return (path for path in folder.rglob("*") if path.is_file() and tools.isdisjoint(path.parts))
 
 
 @pytest.fixture(scope="module")
