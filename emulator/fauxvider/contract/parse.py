@@ -55,22 +55,13 @@ def load_contract(source: str | Path, *, readings: Mapping[str, str] | None = No
 
 
 def open_contract(source: str | Path) -> ContractFile:
-    """Read a bundled contract by its provider's name, or any contract by its path.
-
-    Of a file that has not changed since, the same object is given: nobody changes it, and what it has
-    resolved for one server serves the next.
-    """
+    """Read a bundled contract by its provider's name, or any contract by its path."""
     if isinstance(source, str) and source in provider_names():
-        return _opened(file_bytes(provider_path(source)), str(provider_path(source)))
+        return ContractFile.read(provider_path(source))
     path = Path(source)
     if not path.exists() and "/" not in str(source) and not path.suffix:
         raise UsageError(f"there is no provider {str(source)!r} (bundled: {', '.join(provider_names())})")
-    return _opened(file_bytes(path), str(path))
-
-
-@lru_cache(maxsize=_MAX_OPEN)
-def _opened(data: bytes, file: str) -> ContractFile:
-    return ContractFile(data, file=file)
+    return ContractFile.read(path)
 
 
 class ContractFile:
@@ -89,10 +80,14 @@ class ContractFile:
         self._trees: dict[tuple[str, ...], Map] = {}
         self._contracts: dict[tuple[str, ...], Contract] = {}
 
-    @classmethod
-    def read(cls, path: Path) -> ContractFile:
-        """Read a file. Raises ContractError if it cannot be read or is not strict YAML."""
-        return cls(file_bytes(path), file=str(path))
+    @staticmethod
+    def read(path: Path) -> ContractFile:
+        """Read a file. Raises ContractError if it cannot be read or is not strict YAML.
+
+        Of one that has not changed since, the same object is given: nobody changes it, and what it has
+        resolved for one server serves the next.
+        """
+        return _read(file_bytes(path), str(path))
 
     @property
     def provider(self) -> str:
@@ -158,6 +153,11 @@ class ContractFile:
         for view in root.at("views").entries():
             view.template()
         return _contract(root, self, choice, views)
+
+
+@lru_cache(maxsize=_MAX_OPEN)
+def _read(data: bytes, file: str) -> ContractFile:
+    return ContractFile(data, file=file)
 
 
 def _contract(root: Node, file: ContractFile, choice: Mapping[str, str], views: Mapping[str, Any]) -> Contract:

@@ -18,7 +18,7 @@ from fauxvider.server.wire import RESPOND
 from fauxvider.service.emulator import DEFAULT_WORLD, Emulator
 from fauxvider.service.handle import handle
 from fauxvider.service.journal import holds_key
-from fauxvider.service.wire import Reply, Request
+from fauxvider.service.wire import Reply, Request, of_our_own
 
 __all__ = ["WORLD", "ClientLeftError", "Place", "ProviderApp", "read_request", "world_of"]
 
@@ -77,7 +77,7 @@ class ProviderApp:
         except ClientLeftError:
             return  # what was never asked to the end is neither answered nor noted
         except StoreError as error:
-            reply = Reply(503, [(b"content-type", b"text/plain")], f"fauxvider: {error}".encode())
+            reply = of_our_own(503, str(error))
         if reply.wire is None:
             await _send(scope, send, reply)
         else:

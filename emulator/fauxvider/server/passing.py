@@ -6,7 +6,7 @@ from typing import Any
 
 from fauxvider.server.app import Place
 from fauxvider.server.hops import Frame, Head
-from fauxvider.service.wire import Reply, Request, WireFault
+from fauxvider.service.wire import Reply, Request, WireFault, of_our_own
 
 __all__ = ["headers_of", "headers_shown", "reply_frame", "reply_of", "request_frame", "request_of"]
 
@@ -60,7 +60,7 @@ def reply_frame(reply: Reply) -> Frame:
 
 def reply_of(head: Head, body: bytes) -> Reply:
     if "status" not in head:
-        return Reply(500, [(b"content-type", b"text/plain")], b"fauxvider: the node that has this world failed")
+        return of_our_own(500, "the node that has this world failed")
     wire: Any = head.get("wire")
     return Reply(
         head["status"],

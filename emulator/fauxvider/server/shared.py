@@ -16,7 +16,7 @@ from fauxvider.server.passing import reply_frame, reply_of, request_frame, reque
 from fauxvider.service.emulator import Emulator
 from fauxvider.service.handle import handle
 from fauxvider.service.sharing import Elsewhere, Sharing
-from fauxvider.service.wire import Reply, Request, WireFault
+from fauxvider.service.wire import Reply, Request, WireFault, of_our_own
 from fauxvider.service.world import World, WorldOptions
 
 __all__ = ["Node", "SharedApp"]
@@ -27,7 +27,6 @@ Receive = Callable[[], Awaitable[Message]]
 T = TypeVar("T")
 _PAUSE_S = 0.05  # between two looks for the node that takes over
 _SAFE = ("GET", "HEAD")
-_TEXT = [(b"content-type", b"text/plain")]
 _MOVED: Head = {"moved": True}
 ControlServe = Callable[[Head, bytes], Awaitable[Frame]]
 
@@ -187,12 +186,12 @@ class SharedApp(ProviderApp):
             limit = here.provider(place.provider).compiled.max_body
         async for where in self._node.looking(lambda: sharing.find(place.world)):
             if where is None:
-                return None if request is None else _unavailable("the world is gone")
+                return None if request is None else of_our_own(503, "the world is gone")
             request = request or await read_request(place, scope, receive, limit)
             reply = await self._asked(where, place, request)
             if reply is not None:
                 return reply
-        return _unavailable("the node that had the world is gone, and nobody could take over")
+        return of_our_own(503, "the node that had the world is gone, and nobody could take over")
 
     async def _asked(self, where: World | Elsewhere, place: Place, request: Request) -> Reply | None:
         """Have the request answered; None when the world turns out to be somewhere else."""
@@ -207,7 +206,3 @@ class SharedApp(ProviderApp):
                 return Reply(502, [], b"", wire=WireFault("reset"))
             return None
         return None if answer is None else reply_of(*answer)
-
-
-def _unavailable(why: str) -> Reply:
-    return Reply(503, _TEXT, f"fauxvider: {why}".encode())

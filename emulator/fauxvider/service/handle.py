@@ -19,7 +19,7 @@ from fauxvider.service.misbehave import after, before, faults_of, names_of
 from fauxvider.service.provider import Call, Provider
 from fauxvider.service.scopes import RequestScope
 from fauxvider.service.twisting import move_account
-from fauxvider.service.wire import Rejection, Reply, Request, header_of, key_of
+from fauxvider.service.wire import Rejection, Reply, Request, header_of, key_of, of_our_own
 
 __all__ = ["KINDS", "handle"]
 
@@ -87,7 +87,7 @@ async def handle(provider: Provider, request: Request) -> Reply:
         try:
             await world.keep(state_of(world))  # nothing is acknowledged that the end of the process could undo
         except StoreError:
-            reply = Reply(503, [(b"content-type", b"text/plain")], b"fauxvider: the store keeps nothing more")
+            reply = of_our_own(503, "the store keeps nothing more")
     if watch is not None:
         watch.request(provider, request, reply, does=does, began=began)
     if reply.cause and filed is None:

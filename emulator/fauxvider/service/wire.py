@@ -9,7 +9,7 @@ from typing import Any
 
 from fauxvider.contract.model import Auth
 
-__all__ = ["Rejection", "Reply", "Request", "WireFault", "header_of", "key_of"]
+__all__ = ["Rejection", "Reply", "Request", "WireFault", "header_of", "key_of", "of_our_own"]
 
 
 @dataclass(slots=True)
@@ -71,6 +71,11 @@ class Rejection:
 
     cause: str
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def of_our_own(status: int, why: str) -> Reply:
+    """Answer in the emulator's own words, where no provider has any: a store that fails, a node that is gone."""
+    return Reply(status, [(b"content-type", b"text/plain")], f"fauxvider: {why}".encode())
 
 
 def header_of(request: Request, name: bytes) -> str | None:
