@@ -77,8 +77,9 @@ def test_times_that_a_client_sees_are_measured(client: Client) -> None:
     made = client.made(run)
     # The worker's own figures, or less of the run where the server was too busy to hear of its start at once.
     assert 0 < run.last["executionTime"] <= made["execution_ms"] + 1
-    assert run.last["delayTime"] >= int(made["queued_ms"])
-    assert run.last["executionTime"] + run.last["delayTime"] <= run.wall_ms
+    # Moments are whole milliseconds, so that what lies between two of them may show one less, or one more, than it took.
+    assert run.last["delayTime"] >= int(made["queued_ms"]) - 1
+    assert run.last["executionTime"] + run.last["delayTime"] <= run.wall_ms + 1
     edit = client.finish(KLEIN)
     assert 0 < at(edit.last, "/output/timing/inference_ms") <= client.made(edit)["execution_ms"] + 1
 
