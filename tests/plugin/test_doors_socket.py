@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from fauxvider import Server
-from fauxvider.server.runner import RunSettings, bind
+from fauxvider.server.runner import RunSettings
 from fauxvider.server.wire import Guard
+from fauxvider.sockets import listen
 from pytest_fauxvider.doors.https import https_front
 from support.acme import ACME
 
@@ -58,7 +59,7 @@ def test_fifty_posts_on_one_connection(server: Server, accepted: list[socket.soc
 
 
 def test_the_listening_socket_has_its_protocol_s_number() -> None:
-    with bind("127.0.0.1", 0) as sock:
+    with listen("127.0.0.1", 0) as sock:
         assert sock.proto == socket.IPPROTO_TCP  # without it asyncio leaves Nagle's algorithm on
 
 

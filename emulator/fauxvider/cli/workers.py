@@ -26,7 +26,7 @@ import click
 from fauxvider.cli.serving import ServeOptions, Tell, serve_one
 from fauxvider.clock import monotonic_ms
 from fauxvider.errors import FauxviderError, UsageError
-from fauxvider.server.runner import bind
+from fauxvider.sockets import listen
 from fauxvider.stores.opening import disown, is_shared
 
 __all__ = ["serve_workers"]
@@ -60,12 +60,12 @@ def serve_workers(options: ServeOptions, token: str, *, tell: Tell) -> None:
 
 def _listening(open_sockets: contextlib.ExitStack, host: str, port: int, count: int) -> list[socket]:
     """Listen on a port, once for each worker. Raises PortTakenError, UsageError."""
-    first = open_sockets.enter_context(bind(host, port))
+    first = open_sockets.enter_context(listen(host, port))
     if not _IS_DEALT:
         return [first] * count
     port = first.getsockname()[1]
     first.close()  # nobody had the port: others of this user on it would let us join them
-    return [open_sockets.enter_context(bind(host, port, with_others=True)) for _ in range(count)]
+    return [open_sockets.enter_context(listen(host, port, with_others=True)) for _ in range(count)]
 
 
 def _check(options: ServeOptions) -> None:

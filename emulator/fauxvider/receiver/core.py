@@ -11,10 +11,11 @@ from typing import Self
 
 from fauxvider.errors import UsageError
 from fauxvider.receiver.backends import App, AppBackend, Backend, UrlBackend
-from fauxvider.receiver.listening import Acceptor, LoopThread, listen, url_of
+from fauxvider.receiver.listening import Acceptor, LoopThread
 from fauxvider.receiver.peer import Peer, Request
 from fauxvider.receiver.records import Answered, NotReceivedError, Received
 from fauxvider.receiver.script import Answer, Answers, make_chooser
+from fauxvider.sockets import listen, url_of
 
 __all__ = ["Receiver"]
 

@@ -1,55 +1,19 @@
-"""A socket to listen on, what accepts connections from it, and a thread to do so in."""
+"""What accepts connections from a socket, and a thread to do so in."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 
-from fauxvider.errors import PortTakenError, UsageError
+from fauxvider.sockets import callable_host
 
-__all__ = ["Acceptor", "LoopThread", "listen", "url_of"]
+__all__ = ["Acceptor", "LoopThread"]
 
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what to call, not what to listen on
-_BACKLOG = 2048
 _EXHAUSTED_S = 0.1
 _WAKE_S = 1.0
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Listen on host and port (0: a free one); raises PortTakenError, or UsageError for a bad address."""
-    if not 0 <= port < 65536:
-        raise UsageError(f"cannot listen on {host}:{port}: a port is a number from 0 to 65535")
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-        )[0]
-        # Without the protocol's number asyncio leaves Nagle's algorithm on.
-        sock = socket.socket(family, kind, socket.IPPROTO_TCP)
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
-    try:
-        if os.name == "posix":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(_BACKLOG)
-        sock.setblocking(False)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortTakenError(f"port {port} on {host} is taken: choose another one, or 0 for a free one") from None
-        raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
-    return sock
-
-
-def url_of(sock: socket.socket) -> str:
-    bound, port = sock.getsockname()[:2]
-    host = _ANYWHERE.get(bound) or str(bound)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Acceptor:
@@ -71,7 +35,7 @@ class Acceptor:
         host, *rest = self._sock.getsockname()
         with self._sock, socket.socket(self._sock.family, socket.SOCK_STREAM) as last:
             last.setblocking(False)
-            last.connect_ex((_ANYWHERE.get(host, host), *rest))
+            last.connect_ex((callable_host(host), *rest))
             await asyncio.wait([self._task], timeout=_WAKE_S)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from fauxvider.errors import FauxviderError
-from fauxvider.server.runner import bind
+from fauxvider.sockets import listen
 
 __all__ = ["Hops", "NodeGoneError"]
 
@@ -61,7 +61,7 @@ class Hops:
 
     async def start(self) -> None:
         """Listen. Raises PortTakenError, or UsageError for an address that is none of this machine."""
-        sock = bind(*self._place)
+        sock = listen(*self._place)
         bound, number = sock.getsockname()[:2]
         self.address = f"[{bound}]:{number}" if ":" in bound else f"{bound}:{number}"
         self._server = await asyncio.start_server(self._greeted, sock=sock, limit=1024 * 1024)

@@ -1,16 +1,12 @@
 """Runs ASGI applications on uvicorn: in the foreground for the command line, in a thread for tests.
 
-The sockets are ours from the start: bound before anything else happens, so that a taken port is one
-clear error in the caller's hands, and made with the TCP protocol number, without which asyncio leaves
-Nagle's algorithm on and every answer waits 40 ms.
+The sockets are ours from the start (`fauxvider.sockets`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -20,19 +16,18 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import uvicorn
 
-from fauxvider.errors import PortTakenError, UsageError
+from fauxvider.errors import UsageError
 from fauxvider.server.stoppable import StoppableServer, serve_one, settled, signals_to
 from fauxvider.server.wire import WireSettings, protocol_class
+from fauxvider.sockets import BACKLOG, listen, url_of
 
-__all__ = ["RunSettings", "ServerThread", "Site", "Urls", "bind", "bind_both", "running", "serve", "serve_bound"]
+__all__ = ["RunSettings", "ServerThread", "Site", "Urls", "bind_both", "running", "serve", "serve_bound"]
 
 T = TypeVar("T")
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 _Parts: TypeAlias = list[tuple[App, socket.socket]]
-_BACKLOG = 2048
 _START_S = 10.0
 _LAST_S = 0.1  # for what the last requests need to be answered
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what to call, not what to listen on
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,43 +50,13 @@ class Urls:
     control: str = ""
 
 
-def bind(host: str, port: int, *, with_others: bool = False) -> socket.socket:
-    """Listen on host and port (0: a free one); raises PortTakenError, or UsageError for a bad address.
-
-    `with_others`: other sockets of this user may listen there as well; Linux deals connections out evenly.
-    """
-    if not 0 <= port < 65536:
-        raise UsageError(f"cannot listen on {host}:{port}: a port is a number from 0 to 65535")
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, socket.IPPROTO_TCP)
-    except (OSError, UnicodeError) as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
-    try:
-        if os.name == "posix":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if with_others:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(address)
-        sock.listen(_BACKLOG)
-        sock.setblocking(False)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortTakenError(f"port {port} on {host} is taken: choose another one, or 0 for a free one") from None
-        raise UsageError(f"cannot listen on {host}:{port}: {error}") from None
-    return sock
-
-
 def _bind_both(  # noqa: PLR0917 - the addresses of two servers
     app: App, control_app: App | None, host: str, port: int, control_port: int, control_host: str = "127.0.0.1"
 ) -> _Parts:
-    parts = [(app, bind(host, port))]
+    parts = [(app, listen(host, port))]
     if control_app is not None:
         try:
-            parts.append((control_app, bind(control_host, control_port)))
+            parts.append((control_app, listen(control_host, control_port)))
         except BaseException:
             parts[0][1].close()
             raise
@@ -113,7 +78,7 @@ class Site:
         self._preparing: asyncio.Future[None] | None = None
         self._stopped: float | None = None
         self._hurried = asyncio.Event()
-        self.urls = Urls(*(_url(sock) for _, sock in parts))
+        self.urls = Urls(*(url_of(sock) for _, sock in parts))
 
     @property
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -220,14 +185,8 @@ class Site:
             proxy_headers=False,
             server_header=False,
             date_header=settings.date_header,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
         )
-
-
-def _url(sock: socket.socket) -> str:
-    bound, port = sock.getsockname()[:2]
-    host = _ANYWHERE.get(bound) or str(bound)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 async def serve(

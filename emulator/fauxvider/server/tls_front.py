@@ -24,7 +24,8 @@ import uvicorn
 
 from fauxvider.errors import UsageError
 from fauxvider.server.app import WORLD
-from fauxvider.server.runner import RunSettings, Site, bind
+from fauxvider.server.runner import RunSettings, Site
+from fauxvider.sockets import listen
 
 __all__ = ["TlsFront"]
 
@@ -84,9 +85,9 @@ class TlsFront:
         self.hosts = tuple(sorted({urlsplit(f"//{host}").hostname or host for host in hosts}))
         self._app = _World(app)
         self._made_folder = folder is None
-        sock = bind("127.0.0.1", port)
+        sock = listen("127.0.0.1", port)
         try:
-            self._proxy_sock = bind("127.0.0.1", proxy_port)
+            self._proxy_sock = listen("127.0.0.1", proxy_port)
         except BaseException:
             sock.close()
             raise

@@ -19,7 +19,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from fauxvider.errors import FauxviderError, PortTakenError, UsageError
-from fauxvider.server.runner import RunSettings, ServerThread, Urls, bind, running, serve
+from fauxvider.server.runner import RunSettings, ServerThread, Urls, running, serve
+from fauxvider.sockets import listen
 from support.patience import PATIENCE_S, until
 from support.raw import RawClient
 
@@ -128,7 +129,7 @@ def test_fifty_starts_and_stops() -> None:
         ports += [port_of(server.urls.provider), port_of(server.urls.control)]
     assert server_threads() == []
     for port in ports:
-        bind("127.0.0.1", port).close()
+        listen("127.0.0.1", port).close()
     assert open_files() == fds
 
 
@@ -148,7 +149,7 @@ def test_a_taken_port_is_one_clear_line() -> None:
 @pytest.mark.parametrize(("host", "port"), [("no such host", 0), ("127.0.0.1", 70_000), ("203.0.113.1", 0)])
 def test_bad_addresses(host: str, port: int) -> None:
     with pytest.raises(UsageError, match="cannot listen"):
-        bind(host, port)
+        listen(host, port)
 
 
 def test_headers_are_the_applications_own() -> None:
