@@ -15,7 +15,9 @@ __all__ = [
     "Place",
     "PortTakenError",
     "RenderError",
+    "StoreAwayError",
     "StoreError",
+    "StoreUnfitError",
     "UnknownWorldError",
     "UsageError",
 ]
@@ -90,6 +92,14 @@ class StoreError(FauxviderError, OSError):
 
     fault = "the environment"
     exit_code = 4
+
+
+class StoreAwayError(StoreError):
+    """The store cannot be reached now; nothing says that it is not fit. Exit code 4."""
+
+
+class StoreUnfitError(StoreError):
+    """The store answers, and is not fit for worlds: asking again would not help. Exit code 4."""
 
 
 class BlockedAddressError(FauxviderError, PermissionError):

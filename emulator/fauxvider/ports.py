@@ -306,21 +306,21 @@ class StoreFile(Protocol):
 
     def worlds(self) -> Sequence[SavedWorld]:
         """Give the worlds that were saved; asked once, at the start."""
-        ...
 
     def world(self, name: str) -> KeptWorld:
         """Give a world's place: that of one that was saved, or of one to be made."""
-        ...
 
     async def flush(self) -> None:
         """Return when all that was written so far is kept, and the store answers. Raises StoreError."""
-        ...
 
     def around_commits(self, around: Callable[[], AbstractContextManager[object]]) -> None:
         """Have each commit made within what `around` gives: to be timed. It is called in another thread."""
-        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Keep what is left, and leave; returns when the store has answered. May be called more than once."""
+
+    def left(self) -> str:
+        """Say in one line what `close` has not kept or released, or not yet; "" for nothing. For any thread."""
 
 
 class ClaimedWorld(KeptWorld, Protocol):

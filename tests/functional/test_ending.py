@@ -194,6 +194,51 @@ def test_a_control_request_does_not_get_the_period_twice(tmp_path: Path) -> None
         assert server.ended() == (0, "", "")
 
 
+# The emulator on a disk that hangs from when the file named first is there.
+HANGING = """
+import sys, threading
+from pathlib import Path
+from fauxvider.cli import main
+from fauxvider.stores.sqlite import SqliteFile
+marker, commit = Path(sys.argv.pop(1)), SqliteFile.commit
+def hang(file, turns):
+    if turns and marker.exists():
+        threading.Event().wait()
+    commit(file, turns)
+SqliteFile.commit = hang
+main()
+"""
+
+
+@pytest.mark.parametrize("is_hurried", [False, True])
+def test_a_disk_that_hangs_does_not_hold_up_the_end(tmp_path: Path, store: Path, is_hurried: bool) -> None:
+    marker = tmp_path / "hang"
+    options = ["--provider", "runflow", "--store", f"sqlite:///{store}", "--grace", "3600" if is_hurried else "0.05"]
+    with serving_process(*options, program=("-c", HANGING, str(marker))) as server:
+        url = server.base("runflow") + RUN
+        _, kept_job = server.ask(url, BODY)
+        marker.touch()
+        body = json.dumps(BODY).encode()
+        with RawClient(server.root, timeout_s=60) as client:
+            path = url.removeprefix(server.root)
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}\r\n\r\n"
+            client.send(head.encode() + body)
+            while len(server.ask("/worlds/default/jobs")[1]["jobs"]) < 2:
+                pass
+            server.popen.send_signal(signal.SIGTERM)
+            if is_hurried:
+                server.wait_for_draining()
+                server.popen.send_signal(signal.SIGTERM)
+            code, out, err = server.ended()
+            assert client.rest() == b""  # what is not kept is not acknowledged
+    assert (code, out) == (4, "")
+    assert err.startswith(f"fauxvider: {store}: at the end the file did not take it in time: ")
+    assert err.endswith(" writes are not known to be kept\n")
+    assert err.count("\n") == 1
+    with serving_process(*options) as server:
+        assert [job["id"] for job in server.ask("/worlds/default/jobs")[1]["jobs"]] == [kept_job["id"]]
+
+
 @pytest.mark.parametrize("grace", ["-1", "nan", "soon", "1e9"])
 def test_a_wrong_grace_is_one_clear_line(grace: str) -> None:
     with pytest.raises(AssertionError, match="--grace"), serving_process("--grace", grace):

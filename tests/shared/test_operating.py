@@ -134,6 +134,33 @@ def test_nobody_who_asks_through_another_node_notices_a_clean_end(valkey: Valkey
             assert len(other.ask(f"/worlds/{name}/jobs", **token)[1]["jobs"]) == len(each)
 
 
+@pytest.mark.parametrize("how", ["paused", "gone"])
+def test_a_store_that_does_not_answer_does_not_hold_up_the_end(valkey: Valkey, how: str) -> None:
+    shown = valkey.url.partition("?")[0]
+    with serving_process("--store", f"{shown}?lease=60", "--provider", "runpod", "--grace", "0.05") as server:
+        if how == "paused":
+            os.kill(valkey.pid, signal.SIGSTOP)
+        else:
+            valkey.kill()
+        try:
+            with RawClient(server.root, timeout_s=60) as client:
+                body = b'{"input": {"prompt": "a fox"}}'
+                head = "POST /runpod/v2/black-forest-labs-flux-1-dev/run HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
+                client.send(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                while not server.ask("/worlds/default/jobs")[1].get("jobs"):
+                    pass
+                server.popen.send_signal(signal.SIGTERM)
+                code, out, err = server.ended()
+        finally:
+            if how == "paused":
+                os.kill(valkey.pid, signal.SIGCONT)
+    assert (code, out, err.count("\n")) == (4, "", 1)
+    assert err.startswith(f"fauxvider: {shown}: at the end the server did not answer: ")
+    assert err.endswith("its worlds (default) are released when this node's lease of 60 s is over\n")
+    if how == "paused":  # else the job may have been refused before the end
+        assert " writes are not known to be kept; " in err
+
+
 def test_what_is_refused_leaves_nothing_in_the_store(valkey: Valkey) -> None:
     with serving_process("--store", valkey.url, "--provider", "runpod") as server:
         for given in (

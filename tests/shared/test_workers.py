@@ -38,20 +38,35 @@ class Served:
         return urlsplit(self.places["providers"]["runpod"]["base_url"]).netloc
 
     def connection(self) -> http.client.HTTPConnection:
-        """One connection: one of the workers has it for as long as it lasts."""
+        """One connection: one of the workers has it for as long as it lasts, which is five seconds without a request."""
         line = http.client.HTTPConnection(self.host, timeout=PATIENCE_S)
         self.lines.append(line)
         return line
 
+    def call(self, path: str, body: Any = None) -> Any:
+        """Ask on a connection of its own, which any of the workers gets."""
+        line = http.client.HTTPConnection(self.host, timeout=PATIENCE_S)
+        try:
+            return call(line, path, body)
+        finally:
+            line.close()
+
     def control(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the control plane; a worker that has just been started says that it is starting."""
+        status, data = 503, b"is starting"
+        while status == 503 and b"is starting" in data:
+            status, data = self._controlled(method, path, body)
+        assert status < 300, (status, data)
+        return json.loads(data) if data else None
+
+    def _controlled(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
         line = http.client.HTTPConnection(urlsplit(self.places["control"]["url"]).netloc, timeout=PATIENCE_S)
         headers = {**KEY, "Authorization": f"Bearer {self.places['control']['token']}"}
         line.request(method, path, None if body is None else json.dumps(body), headers)
         answer = line.getresponse()
         data = answer.read()
         line.close()
-        assert answer.status < 300, (answer.status, data)
-        return json.loads(data) if data else None
+        return answer.status, data
 
     def workers(self) -> list[int]:
         """Give the processes that listen, but for the parent."""
@@ -93,8 +108,9 @@ def call(line: http.client.HTTPConnection, path: str, body: Any = None) -> Any:
     return json.loads(data)
 
 
-def submit(line: http.client.HTTPConnection, world: str) -> str:
-    return str(call(line, f"/w/{world}{FLUX}/run", {"input": {"prompt": "x"}})["id"])
+def submit(line: http.client.HTTPConnection | Served, world: str) -> str:
+    path, body = f"/w/{world}{FLUX}/run", {"input": {"prompt": "x"}}
+    return str((line.call(path, body) if isinstance(line, Served) else call(line, path, body))["id"])
 
 
 def test_all_workers_serve_all_worlds(valkey: Valkey) -> None:
@@ -103,16 +119,16 @@ def test_all_workers_serve_all_worlds(valkey: Valkey) -> None:
         names = [f"w{number}" for number in range(6)]
         for name in names:
             server.control("POST", "/worlds", {"name": name, "clock": "manual"})
-        lines = [server.connection() for _ in range(8)]
-        jobs = {name: [submit(line, name) for line in lines] for name in names}
+        jobs = {name: [submit(server, name) for _ in range(8)] for name in names}
         for name in names:
-            assert len(set(jobs[name])) == len(lines)
+            assert len(set(jobs[name])) == 8
             happened = server.control("POST", f"/worlds/{name}/clock/advance", {"by": "1m"})["happened"]
             assert happened
-            for line in lines:
+            for _ in range(8):
+                line = server.connection()
                 shown = [call(line, f"/w/{name}{FLUX}/status/{job}")["status"] for job in jobs[name]]
-                assert shown == ["COMPLETED"] * len(lines)
-            assert len(server.control("GET", f"/worlds/{name}/jobs")["jobs"]) == len(lines)
+                assert shown == ["COMPLETED"] * 8
+            assert len(server.control("GET", f"/worlds/{name}/jobs")["jobs"]) == 8
         assert server.control("GET", "/worlds")["worlds"] == ["default", *names]
         server.control("DELETE", "/worlds/w0")
         assert "w0" not in server.control("GET", "/worlds")["worlds"]
@@ -121,9 +137,8 @@ def test_all_workers_serve_all_worlds(valkey: Valkey) -> None:
 def test_documents_of_a_world_come_from_any_worker(valkey: Valkey) -> None:
     with served(valkey) as server:
         server.control("POST", "/worlds", {"name": "mine", "readings": {"runpod": {}}})
-        lines = [server.connection() for _ in range(8)]
         for path in ("/openapi/runpod.json", "/w/mine/openapi/runpod.json"):
-            pages = [call(line, path) for line in lines]
+            pages = [server.call(path) for _ in range(8)]
             assert pages[0]["openapi"] == "3.1.0"
             assert all(page == pages[0] for page in pages)
 
@@ -133,12 +148,10 @@ def test_a_world_goes_to_the_worker_that_is_asked_for_it(valkey: Valkey) -> None
         return str(valkey.client.hget(f"fauxvider:world:{name}", "owner").decode())
 
     with served(valkey) as server:
-        lines = [server.connection() for _ in range(24)]
-        for line in lines:
-            call(line, "/")
         server.control("POST", "/worlds", {"name": "mine", "clock": "manual"})
         owners = set()
-        for line in lines:
+        for _ in range(24):
+            line = server.connection()
             for _ in range(40):
                 submit(line, "mine")
             owners.add(owner("mine"))
@@ -170,10 +183,50 @@ def test_why_a_worker_does_not_start_again_is_said(valkey: Valkey) -> None:
         os.kill(server.workers()[0], signal.SIGKILL)
         out, err = server.process.communicate(timeout=PATIENCE_S)
         assert (server.process.returncode, out) == (4, "")
-    lines = err.splitlines()
-    assert "ended (by SIGKILL), and is started again" in lines[0]
-    assert "used by a newer fauxvider (format 99" in lines[1]
-    assert "ended 5 times as soon as it had started (exit code 4)" in lines[-1]
+    first, last = err.splitlines()
+    assert "ended (by SIGKILL), and is started again" in first
+    assert "worker 1 cannot start again: " in last or "worker 2 cannot start again: " in last
+    assert "used by a newer fauxvider (format 99" in last
+
+
+def test_workers_that_die_while_the_store_is_out_come_back_with_it(valkey: Valkey) -> None:
+    """Each change of state is one line."""
+    with served(valkey, 2) as server:
+        said = server.process.stderr
+        assert said is not None
+        before = server.workers()
+        valkey.kill()
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        lines = [said.readline() for _ in range(4)]
+        ended = [line for line in lines if "ended (by SIGKILL), and is started again" in line]
+        out = [line for line in lines if "cannot reach the store, and is started again until it can: unix:" in line]
+        assert len(ended) == len(out) == 2
+        line = server.connection()
+        line.request("GET", "/")  # it waits where the parent listens
+        valkey.start()
+        assert {said.readline(), said.readline()} == {f"fauxvider: worker {n} serves again\n" for n in (1, 2)}
+        assert line.getresponse().status == 200
+        server.control("POST", "/worlds", {"name": "mine", "clock": "manual"})
+        submit(server.connection(), "mine")
+        server.process.send_signal(signal.SIGTERM)
+        out_text, err = server.process.communicate(timeout=PATIENCE_S)
+        assert (server.process.returncode, out_text, err) == (0, "", "")
+
+
+def test_workers_end_with_the_grace_period_though_the_store_hangs(valkey: Valkey) -> None:
+    with served(valkey, 2, "--grace", "0.05") as server:
+        os.kill(valkey.pid, signal.SIGSTOP)
+        try:
+            server.process.send_signal(signal.SIGTERM)
+            out, err = server.process.communicate(timeout=PATIENCE_S)
+        finally:
+            os.kill(valkey.pid, signal.SIGCONT)
+    assert (server.process.returncode, out) == (4, "")
+    *own, last = err.splitlines()
+    assert len(own) == 2
+    assert all("at the end the server did not answer: " in line for line in own)
+    assert "these did not end as they should: worker 1 (exit code 4), worker 2 (exit code 4)" in last
 
 
 def test_the_workers_end_with_the_parent(valkey: Valkey) -> None:

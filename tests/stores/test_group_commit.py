@@ -86,6 +86,24 @@ def test_who_stops_waiting_disturbs_nobody(taken: Taken) -> None:
     assert taken.turns == [[1]]
 
 
+def test_what_was_not_committed_is_counted(taken: Taken) -> None:
+    async def go() -> list[int]:
+        seen = []
+        taken.may.clear()
+        for number in range(3):
+            taken.commits.add(number)
+        seen.append(taken.commits.unkept)
+        taken.may.set()
+        await taken.commits.flush()
+        seen.append(taken.commits.unkept)
+        taken.problem = "the disk is full"
+        taken.commits.add(3)
+        await asyncio.gather(taken.commits.flush(), return_exceptions=True)
+        return [*seen, taken.commits.unkept]
+
+    assert asyncio.run(go()) == [3, 0, 1]
+
+
 def test_what_nobody_waits_for_is_committed_at_the_end(taken: Taken) -> None:
     taken.commits.add(7)
     taken.commits.close()

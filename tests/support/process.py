@@ -79,9 +79,11 @@ def fetch(request: urllib.request.Request) -> tuple[int, Any]:
 
 
 @contextmanager
-def serving_process(*arguments: str, env: dict[str, str] | None = None) -> Iterator[Process]:
-    """Serve on free ports until the end of the block; warnings are errors there too."""
-    command = [sys.executable, "-W", "error", "-m", "fauxvider", "serve", "--json"]
+def serving_process(
+    *arguments: str, env: dict[str, str] | None = None, program: tuple[str, ...] = ("-m", "fauxvider")
+) -> Iterator[Process]:
+    """Serve on free ports until the end of the block; warnings are errors there too. `program`: as Python takes it."""
+    command = [sys.executable, "-W", "error", *program, "serve", "--json"]
     ports = ["--port", "0", "--control-port", "0"]
     popen = subprocess.Popen(
         [*command, *ports, *arguments],

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fauxvider.errors import RenderError, UsageError
+from fauxvider.errors import RenderError, StoreError, UsageError
 from fauxvider.server.ending import Ending
 from fauxvider.server.health import Health
 from fauxvider.server.runner import Site, serve_bound
@@ -38,7 +38,10 @@ class Run:
     tell: Callable[[str], None]
 
     async def serve(self) -> None:
-        """Serve until a signal comes; then finish within the grace period. Raises FauxviderError."""
+        """Serve until a signal comes; then finish within the grace period.
+
+        Raises FauxviderError; StoreError too where the end was not kept, and StoreHangsError where a thread hangs.
+        """
         ending = Ending(self.emulator, self.health)
 
         def stopping() -> None:
@@ -63,8 +66,10 @@ class Run:
             raise UsageError(str(error)) from None
         finally:
             await ending.cut()
-            await self._close()
-            self._say("stopped")
+            left = await self._close(ending)
+            self._say("stopped", **({} if left is None else {"left": str(left)}))
+        if left is not None:
+            raise left
 
     def _ready(self) -> None:
         self._say("ready", providers=self.site.urls.provider, control=self.site.urls.control)
@@ -88,14 +93,15 @@ class Run:
             self.metrics.start()
         self.health.begin()
 
-    async def _close(self) -> None:
+    async def _close(self, ending: Ending) -> StoreError | None:
         if self.metrics is not None:
             self.metrics.stop()
         if self.front is not None:
             await self.front.stop()
         if self.node is not None:
             await self.node.stop()
-        self.emulator.close()
+        left = await ending.close(grace_s=self.site.left_s, hurried=self.site.hurried)
         if self.emulator.settings.live is not None:
             await self.emulator.settings.live.close()
         self.site.close()
+        return left

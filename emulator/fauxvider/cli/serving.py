@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from fauxvider.scenario.parse import read_scenario
 from fauxvider.server.build import build_emulator
 from fauxvider.server.control import control_app
 from fauxvider.server.egress import EgressPolicy
+from fauxvider.server.ending import StoreHangsError
 from fauxvider.server.health import Health, Probed
 from fauxvider.server.runner import RunSettings, Site, Urls, bind_both
 from fauxvider.server.watched import WatchedControl
@@ -123,8 +126,18 @@ def serve_one(
         ready=ready,
         tell=(lambda _: None) if options.as_json else click.echo,
     )
-    with asyncio.Runner(loop_factory=site.loop_factory) as runner, options.operating.logging():
-        runner.run(run.serve())
+    try:
+        with asyncio.Runner(loop_factory=site.loop_factory) as runner, options.operating.logging():
+            runner.run(run.serve())
+    except StoreHangsError as error:
+        _end_at_once(error)
+
+
+def _end_at_once(error: StoreHangsError) -> None:
+    """End this process as it stands: the interpreter's own end would wait for the thread that hangs."""
+    click.echo(f"fauxvider: {error}", err=True)
+    sys.stdout.flush()
+    os._exit(error.exit_code)
 
 
 def _emulator(options: ServeOptions, node_name: str) -> Emulator:

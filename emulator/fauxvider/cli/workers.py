@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from socket import socket
@@ -23,6 +23,7 @@ from typing import Any
 
 import click
 
+from fauxvider.cli.restarts import Kind, kind_of, pause_ms
 from fauxvider.cli.serving import ServeOptions, Tell, serve_one
 from fauxvider.clock import monotonic_ms
 from fauxvider.errors import FauxviderError, UsageError
@@ -33,19 +34,23 @@ __all__ = ["serve_workers"]
 
 _IS_DEALT = sys.platform == "linux"  # elsewhere one of several listeners gets all that comes, or it depends
 _START_MS = 60_000
-_SOON_MS = 5_000  # a worker that ends so soon after its start
-_PATIENCE = 5  # and so many times in a row is not started again
+_END_MS = 10_000  # beyond the grace period, before a worker is taken to hang
+_SOON_MS = 5_000  # who ends so soon after its start might have something that is wrong for good
 
 
 @dataclass
 class _Worker:
-    """A process that serves."""
+    """A process that serves, or the last one of its number until it is started again."""
 
     number: int
     node: str
     process: BaseProcess
     began: int
-    early_ends: int = 0
+    line: Connection  # by which it says that it is ready, or what kept it from that
+    ends: int = 0  # in a row, each as soon as it had started or before
+    due: int | None = None  # when it is to be started again
+    said: dict[str, Any] = field(default_factory=dict)  # by the line
+    is_out: bool = False  # it was said that it cannot start
 
 
 def serve_workers(options: ServeOptions, token: str, *, tell: Tell) -> None:
@@ -97,17 +102,18 @@ class _Workers:
     def run(self, tell: Tell) -> None:
         with self._signals() as woken:
             try:
-                starting = [self._start(number) for number in range(1, self._options.sharing.workers + 1)]
-                self._workers = [worker for worker, _ in starting]
-                places = [self._place(worker, line) for worker, line in starting]
+                self._workers = [self._start(number) for number in range(1, self._options.sharing.workers + 1)]
+                places = [self._place(worker) for worker in self._workers]
                 if not self._is_ending:
                     tell(places[0], None)
                 while not self._is_ending:
-                    self._look_after(wait([woken, *(worker.process.sentinel for worker in self._workers)]))
-            finally:
+                    self._look_after(woken)
+            except BaseException:
                 self._end()
+                raise
+            self._check_end(self._end())
 
-    def _start(self, number: int) -> tuple[_Worker, Connection]:
+    def _start(self, number: int) -> _Worker:
         ours, theirs = self._context.Pipe(duplex=False)
         node = secrets.token_hex(8)
         process = self._context.Process(
@@ -117,15 +123,15 @@ class _Workers:
         )
         process.start()
         theirs.close()
-        return _Worker(number, node, process, monotonic_ms()), ours
+        return _Worker(number, node, process, monotonic_ms(), ours)
 
-    def _place(self, worker: _Worker, line: Connection) -> dict[str, Any]:
+    def _place(self, worker: _Worker) -> dict[str, Any]:
         """Wait until a worker serves. Raises FauxviderError with what kept it from that."""
-        with line:
+        with worker.line:
             try:
                 while not self._is_ending:
-                    if line.poll(0.2):
-                        found: dict[str, Any] = line.recv()
+                    if worker.line.poll(0.2):
+                        found: dict[str, Any] = worker.line.recv()
                         if "problem" in found:
                             raise _FailedError(found["problem"], found["exit_code"])
                         return found
@@ -135,34 +141,88 @@ class _Workers:
                 raise FauxviderError(f"worker {worker.number} ended while it started") from None
         return {}
 
-    def _look_after(self, ready: list[Any]) -> None:
-        """Start those again that have ended by themselves."""
-        for worker in [one for one in self._workers if one.process.sentinel in ready and not self._is_ending]:
-            worker.process.join()
-            early = worker.early_ends + 1 if monotonic_ms() - worker.began < _SOON_MS else 0
-            code = worker.process.exitcode
-            with contextlib.suppress(FauxviderError):  # its lease runs out by itself
-                disown(self._options.store, worker.node)
-            if early >= _PATIENCE:
-                why = f"worker {worker.number} ended {early} times as soon as it had started ({_ended(code)})"
-                raise _FailedError(why, code if code is not None and code > 0 else FauxviderError.exit_code)
-            click.echo(f"fauxvider: worker {worker.number} ended ({_ended(code)}), and is started again", err=True)
-            fresh, line = self._start(worker.number)
-            line.close()
-            fresh.early_ends = early
-            self._workers[self._workers.index(worker)] = fresh
+    def _look_after(self, woken: Connection) -> None:
+        """Wait for what comes next, and start those again that have ended by themselves."""
+        lines = [worker.line for worker in self._workers if not worker.line.closed]
+        alive = [worker.process.sentinel for worker in self._workers if worker.due is None]
+        dues = [worker.due for worker in self._workers if worker.due is not None]
+        pause_s = max(0, min(dues) - monotonic_ms()) / 1000 if dues else None
+        ready = wait([woken, *lines, *alive], pause_s)
+        for worker in [] if self._is_ending else list(self._workers):
+            if worker.due is None and worker.process.sentinel in ready:
+                self._ended(worker)
+            elif worker.line in ready:
+                self._heard(worker)
+            elif worker.due is not None and worker.due <= monotonic_ms():
+                self._again(worker)
 
-    def _end(self) -> None:
+    def _heard(self, worker: _Worker) -> None:
+        """Take what a worker says that was started again: where it serves, or what keeps it from that."""
+        with worker.line, contextlib.suppress(EOFError, OSError):
+            worker.said = worker.line.recv() if worker.line.poll() else {}
+        if worker.said and "problem" not in worker.said and worker.is_out:
+            worker.is_out = False
+            _say(f"worker {worker.number} serves again")
+
+    def _ended(self, worker: _Worker) -> None:
+        """Say what has ended, and when it is started again. Raises FauxviderError when it is not."""
+        worker.process.join()
+        if not worker.line.closed:
+            self._heard(worker)
+        kind: Kind = worker.said.get("kind", "other")
+        problem = worker.said.get("problem", "")
+        is_soon = kind != "other" or monotonic_ms() - worker.began < _SOON_MS
+        worker.ends = worker.ends + 1 if is_soon else 0
+        code = worker.process.exitcode
+        threading.Thread(target=self._disown, args=(worker.node,), daemon=True).start()
+        pause = pause_ms(kind, worker.ends)
+        if pause is None:
+            problem = problem or f"it ended {worker.ends} times as soon as it had started ({_shown(code)})"
+            exit_code = code if code is not None and code > 0 else FauxviderError.exit_code
+            raise _FailedError(f"worker {worker.number} cannot start again: {problem}", exit_code)
+        worker.due = monotonic_ms() + pause
+        if kind == "other":
+            why = f": {problem}" if problem else ""
+            _say(f"worker {worker.number} ended ({_shown(code)}), and is started again{why}")
+        elif not worker.is_out:
+            _say(f"worker {worker.number} cannot reach the store, and is started again until it can: {problem}")
+            worker.is_out = True
+
+    def _disown(self, node: str) -> None:
+        """Have nobody wait for the lease of a process that is gone; where the store is away it runs out by itself."""
+        with contextlib.suppress(FauxviderError):
+            disown(self._options.store, node)
+
+    def _again(self, worker: _Worker) -> None:
+        fresh = self._start(worker.number)
+        fresh.ends, fresh.is_out = worker.ends, worker.is_out
+        self._workers[self._workers.index(worker)] = fresh
+
+    def _end(self) -> list[_Worker]:
+        """End the workers; give those that had to be killed."""
         self._is_ending = True
+        killed = []
         for worker in self._workers:
             if worker.process.is_alive():
                 worker.process.terminate()
-        deadline = monotonic_ms() + round(1000 * self._options.operating.grace) + 5000
+        deadline = monotonic_ms() + round(1000 * self._options.operating.grace) + _END_MS
         for worker in self._workers:
             worker.process.join(max(0, deadline - monotonic_ms()) / 1000)
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
+                killed.append(worker)
+        return killed
+
+    def _check_end(self, killed: list[_Worker]) -> None:
+        """Raise what the end of the workers comes to, where that is not all they should do: they have said what."""
+        if killed:
+            which = ", ".join(str(worker.number) for worker in killed)
+            raise FauxviderError(f"killed what did not end within the grace period and some seconds: worker {which}")
+        ended = [(worker.number, worker.process.exitcode or 0) for worker in self._workers if worker.due is None]
+        if codes := {number: code for number, code in ended if code > 0}:
+            which = ", ".join(f"worker {number} ({_shown(code)})" for number, code in codes.items())
+            raise _FailedError(f"these did not end as they should: {which}", max(codes.values()))
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[Connection]:
@@ -188,7 +248,11 @@ class _Workers:
             wake.close()
 
 
-def _ended(code: int | None) -> str:
+def _say(line: str) -> None:
+    click.echo(f"fauxvider: {line}", err=True)
+
+
+def _shown(code: int | None) -> str:
     if code is not None and code < 0:
         return f"by {signal.Signals(-code).name}"
     return f"exit code {code}"
@@ -201,7 +265,7 @@ def _work(options: ServeOptions, token: str, sockets: tuple[socket, socket], nod
     threading.Thread(target=_end_with_parent, name="fauxvider-parent", daemon=True).start()
 
     def tell(places: dict[str, Any], _front: object) -> None:
-        with contextlib.suppress(OSError):  # a worker that was started again: nobody listens
+        with contextlib.suppress(OSError):  # the parent is gone
             line.send(places)
         line.close()
 
@@ -209,8 +273,8 @@ def _work(options: ServeOptions, token: str, sockets: tuple[socket, socket], nod
         serve_one(options, token, tell=tell, sockets=sockets, node_name=node)
     except FauxviderError as error:
         try:
-            line.send({"problem": str(error), "exit_code": error.exit_code})
-        except OSError:  # a worker that was started again, as above
+            line.send({"problem": str(error), "exit_code": error.exit_code, "kind": kind_of(error)})
+        except OSError:  # it served already, or the parent is gone
             click.echo(f"fauxvider: {error}", err=True)
         sys.exit(error.exit_code)
 

@@ -77,7 +77,7 @@ class Site:
         self._servers: list[StoppableServer] = []
         self._preparing: asyncio.Future[None] | None = None
         self._stopped: float | None = None
-        self._hurried = asyncio.Event()
+        self.hurried = asyncio.Event()  # set by a second signal
         self.urls = Urls(*(url_of(sock) for _, sock in parts))
 
     @property
@@ -104,7 +104,7 @@ class Site:
 
     def hurry(self) -> None:
         """Have the end wait for nothing any longer."""
-        self._hurried.set()
+        self.hurried.set()
         for server in self._servers:
             server.hurry()
 
@@ -120,7 +120,7 @@ class Site:
         The first application is served when `prepare` is done; the others are from before that until after
         `settle`, which gets what the first one left of the grace period.
         """
-        self._hurried = asyncio.Event()
+        self.hurried = asyncio.Event()
         self._servers = [StoppableServer(self._config(app), self._settings.grace_s) for app, _ in self._parts]
         try:
             async with asyncio.TaskGroup() as group:
@@ -134,7 +134,7 @@ class Site:
                     await asyncio.wait([main])
                     await self._settled(settle)
                 for server in self._servers[1:]:
-                    server.stop(max(_LAST_S, self._left_s) if self._stopped is not None else None)
+                    server.stop(max(_LAST_S, self.left_s) if self._stopped is not None else None)
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
@@ -154,8 +154,8 @@ class Site:
         return self._stopped is None
 
     @property
-    def _left_s(self) -> float:
-        """What is left of the grace period."""
+    def left_s(self) -> float:
+        """What is left of the grace period; less than nothing when it is over."""
         if self._stopped is None:
             return self._settings.grace_s
         return self._stopped + self._settings.grace_s - asyncio.get_running_loop().time()
@@ -164,7 +164,7 @@ class Site:
         if settle is None or self._stopped is None:
             return
         task = asyncio.ensure_future(settle())
-        await settled([task], grace_s=self._left_s, hurried=self._hurried)
+        await settled([task], grace_s=self.left_s, hurried=self.hurried)
         if not task.cancel():
             task.result()
 

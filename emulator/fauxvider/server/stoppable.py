@@ -81,7 +81,7 @@ class StoppableServer(uvicorn.Server):
         await self.lifespan.shutdown()
 
 
-async def settled(tasks: Iterable[asyncio.Task[Any]], *, grace_s: float, hurried: asyncio.Event) -> None:
+async def settled(tasks: Iterable[asyncio.Future[Any]], *, grace_s: float, hurried: asyncio.Event) -> None:
     """Wait until the tasks are done, the time is over, or `hurried` is set."""
     left = {task for task in tasks if not task.done()}
     if not left:

@@ -173,13 +173,17 @@ class Emulator:
         return self.make_world(name, self.world(name).options)
 
     def close(self) -> None:
+        """End it all; returns when the store, if there is one, has what is left."""
+        self.end()
+        if self.file is not None:
+            self.file.close()
+
+    def end(self) -> None:
+        """End the worlds, and have the store write down how far they are; what is left is to close it."""
         for world in self._worlds.values():
             self._let_go(world)
+            world.note_state(durable.state_of(world))
         self.settings.executor.shutdown(wait=False, cancel_futures=True)
-        if self.file is not None:
-            for world in self._worlds.values():
-                world.note_state(durable.state_of(world))
-            self.file.close()
 
     def _let_go(self, world: World) -> None:
         if not world.closed or world.is_draining:

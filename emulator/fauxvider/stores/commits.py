@@ -33,6 +33,7 @@ class GroupCommit(Generic[W]):
         self._asked: asyncio.Future[None] | None = None
         self._is_handed = False
         self._broken = ""
+        self._added = self._kept = 0  # writes; each is counted by one thread
         self._batches: queue.SimpleQueue[_Batch[W] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -40,12 +41,18 @@ class GroupCommit(Generic[W]):
     def add(self, write: W) -> None:
         """Add to what is committed next. What is written in one turn of the loop is committed whole or not at all."""
         self._pending.append(write)
+        self._added += 1
         if not self._is_handed:
             self._is_handed = True
             try:
                 asyncio.get_running_loop().call_soon(self._hand_over)
             except RuntimeError:
                 self._hand_over()  # no loop: the server is being put together
+
+    @property
+    def unkept(self) -> int:
+        """How many writes were not committed, or not yet."""
+        return self._added - self._kept
 
     def _hand_over(self) -> None:
         self._is_handed = False
@@ -94,6 +101,8 @@ class GroupCommit(Generic[W]):
             _log.exception("a commit failed")
             self._broken = f"nothing more can be stored: a fault of ours ({type(error).__name__})"
             problem = StoreError(self._broken)
+        if problem is None:
+            self._kept += sum(map(len, turns))
         waiting = [asked for _, asked in batches if asked is not None]
         if waiting:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -24,7 +24,7 @@ from fauxvider.stores.codec import Entry, dump_entry, dump_fact
 from fauxvider.stores.commits import GroupCommit
 from fauxvider.stores.kept import Facts, KeptStore, Of, Taken
 from fauxvider.stores.redis_reading import read_facts
-from fauxvider.stores.redis_server import PREFIX, Server, node_key, open_server, patience
+from fauxvider.stores.redis_server import PREFIX, Server, failure, node_key, open_server, patience
 
 __all__ = ["RedisFile"]
 
@@ -53,6 +53,8 @@ class RedisFile:
         self._claim: Any = self._client.register_script(scripts.CLAIM)
         self._release: Any = self._client.register_script(scripts.RELEASE)
         self._sweep: Any = self._client.register_script(scripts.SWEEP)
+        self._is_closing = self._has_left = False
+        self._unkept = 0  # writes of the end that the server did not take
         self._commit = ""  # the digest by which the server knows the script
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fauxvider-redis")
         self._commits: GroupCommit[_Write] = GroupCommit(self.commit, name="fauxvider-redis-commit")
@@ -151,9 +153,19 @@ class RedisFile:
 
     def close(self) -> None:
         """Commit what is left, and leave: others may claim what this node has. May be called more than once."""
+        self._is_closing = True
         self._commits.close()
         self._threads.shutdown()
-        self._server.leave()
+        self._has_left = self._server.leave() or self._has_left
+
+    def left(self) -> str:
+        left = []
+        if unkept := self._commits.unkept + self._unkept:
+            left.append(f"{unkept} writes are not known to be kept")
+        if not self._has_left:
+            worlds = _released(sorted(self._places))
+            left.append(f"{worlds} released when this node's lease of {self.lease_s:g} s is over")
+        return f"{self._server.shown}: at the end the server did not answer: {'; '.join(left)}" if left else ""
 
     def commit(self, turns: list[list[_Write]]) -> None:
         """Commit turns of the event loop, in one round trip; a world whose part is refused or cut is lost."""
@@ -170,7 +182,8 @@ class RedisFile:
             answers, is_certain = self._committed(parts)
         except exceptions.RedisError as error:
             for place in parts:
-                place.lost = f"{self._server.shown}: nothing more can be stored: {_plain(error)}"
+                place.lost = str(failure(f"{self._server.shown}: nothing more can be stored", error))
+            self._unkept += sum(map(len, turns)) if self._is_closing else 0  # before that, those who wait are told
             return
         for place, answer in zip(parts, answers, strict=True):
             if answer == 1:
@@ -212,7 +225,7 @@ class RedisFile:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except exceptions.RedisError as error:
-            raise StoreError(f"{self._server.shown}: {_plain(error)}") from None
+            raise failure(self._server.shown, error) from None
 
 
 class RedisWorld:
@@ -333,5 +346,6 @@ def _keys(world: str) -> list[str]:
     return [_world(world), f"{PREFIX}facts:{world}", f"{PREFIX}journal:{world}", f"{PREFIX}due", f"{PREFIX}worlds"]
 
 
-def _plain(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _released(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"its worlds ({shown}) are" if names else "it is"

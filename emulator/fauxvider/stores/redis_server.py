@@ -12,9 +12,9 @@ from redis import exceptions
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
-from fauxvider.errors import StoreError, UsageError
+from fauxvider.errors import StoreAwayError, StoreError, StoreUnfitError, UsageError
 
-__all__ = ["PREFIX", "Server", "forget_node", "node_key", "open_server", "patience"]
+__all__ = ["PREFIX", "Server", "failure", "forget_node", "node_key", "open_server", "patience"]
 
 PREFIX = "fauxvider:"
 FORMAT = "1"
@@ -23,6 +23,8 @@ _LEASE_S = 5.0
 _LEASES = (0.2, 3600.0)
 _OPTIONS = ("db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 _PATIENCE_S = 5.0  # for one answer
+_AWAY = (exceptions.ConnectionError, exceptions.TimeoutError)
+_KEPT_OUT = (exceptions.AuthenticationError, exceptions.AuthorizationError)  # these are ConnectionErrors too
 _RETRIES = 6  # 0.05 s, doubled up to 1 s: a restart of the server is sat out
 
 
@@ -40,33 +42,50 @@ class Server:
     secret: str
     lease_s: float
 
-    def leave(self) -> None:
-        """Say that this node is gone; a server that is gone itself will find out."""
+    def leave(self) -> bool:
+        """Say that this node is gone, and whether the server has heard; one that is gone itself will find out."""
         try:
             self.client.delete(node_key(self.node))
         except exceptions.RedisError:
-            pass
+            return False
+        else:
+            return True
         finally:
             self.client.close()
             self.once.close()
 
 
 def open_server(url: str, *, power_loss: bool, node: str = "") -> Server:
-    """Connect and look. Raises UsageError for a bad address, StoreError for a server that is not fit."""
+    """Connect and look.
+
+    Raises UsageError for a bad address, StoreAwayError for a server that is not reached, StoreUnfitError for one
+    that will not do.
+    """
     client, lease_s = _client(url)
-    shown, secret = _shown(url), ""
+    shown = _shown(url)
     try:
         doubt = _doubt(client, power_loss=power_loss)
-        if not doubt:
-            client.set(f"{PREFIX}secret", secrets.token_urlsafe(32), nx=True)
-            secret = client.get(f"{PREFIX}secret").decode()
+        secret = "" if doubt else _secret(client)
     except exceptions.RedisError as error:
-        doubt = " ".join(str(error).split())
+        client.close()
+        raise failure(shown, error, unfit=StoreUnfitError) from None
     if doubt:
         client.close()
-        raise StoreError(f"{shown}: {doubt}")
+        raise StoreUnfitError(f"{shown}: {doubt}")
     once, _ = _client(url, retry=Retry(NoBackoff(), 0))
     return Server(client, once, shown, node or secrets.token_hex(8), secret, lease_s)
+
+
+def _secret(client: Any) -> str:
+    """Give what all nodes on a server know each other by."""
+    client.set(f"{PREFIX}secret", secrets.token_urlsafe(32), nx=True)
+    return str(client.get(f"{PREFIX}secret").decode())
+
+
+def failure(shown: str, error: exceptions.RedisError, *, unfit: type[StoreError] = StoreError) -> StoreError:
+    """Give what a failed call of the server at `shown` is to us; `unfit`: what it is if the server did answer."""
+    is_away = isinstance(error, _AWAY) and not isinstance(error, _KEPT_OUT)
+    return (StoreAwayError if is_away else unfit)(f"{shown}: {' '.join(str(error).split()) or type(error).__name__}")
 
 
 def forget_node(url: str, node: str) -> None:
@@ -75,7 +94,7 @@ def forget_node(url: str, node: str) -> None:
     try:
         client.delete(node_key(node))
     except exceptions.RedisError as error:
-        raise StoreError(f"{_shown(url)}: {error}") from None
+        raise failure(_shown(url), error) from None
     finally:
         client.close()
 

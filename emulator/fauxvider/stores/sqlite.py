@@ -38,6 +38,7 @@ class SqliteFile:
         self.path = Path(path)
         self._connection = open_file(self.path, power_loss=power_loss)
         self.problem = ""  # why nothing more can be stored
+        self._is_closed = False
         self._contents = read_all(self.path, self._connection)
         self._commits: GroupCommit[_Write] = GroupCommit(self.commit, name="fauxvider-sqlite")
 
@@ -96,6 +97,14 @@ class SqliteFile:
         """Commit what is left and close the file. May be called more than once."""
         self._commits.close()
         self._connection.close()
+        self._is_closed = True
+
+    def left(self) -> str:
+        if self.problem:
+            return self.problem
+        if unkept := self._commits.unkept:
+            return f"{self.path}: at the end the file did not take it in time: {unkept} writes are not known to be kept"
+        return "" if self._is_closed else f"{self.path}: at the end the file was not closed in time; it has all facts"
 
     def commit(self, turns: list[list[_Write]]) -> None:
         """Commit turns of the event loop, all of them in one transaction. Raises StoreError, from then on always."""
