@@ -304,11 +304,10 @@ class KeptWorld(Protocol):
 class StoreFile(Protocol):
     """Where worlds outlive the process."""
 
-    def worlds(self) -> Sequence[SavedWorld]:
-        """Give the worlds that were saved; asked once, at the start."""
-
+    def worlds(self) -> Sequence[SavedWorld]: ...  # those that were saved; asked once, at the start
     def world(self, name: str) -> KeptWorld:
         """Give a world's place: that of one that was saved, or of one to be made."""
+        ...
 
     async def flush(self) -> None:
         """Return when all that was written so far is kept, and the store answers. Raises StoreError."""
@@ -321,6 +320,7 @@ class StoreFile(Protocol):
 
     def left(self) -> str:
         """Say in one line what `close` has not kept or released, or not yet; "" for nothing. For any thread."""
+        ...
 
 
 class ClaimedWorld(KeptWorld, Protocol):
