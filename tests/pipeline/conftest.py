@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from io import BytesIO
@@ -31,7 +31,8 @@ from support.documented import Client
 from support.real import Site
 
 T = TypeVar("T")
-PATIENCE_S = 120
+# Three workers start at once, and each loads torch.
+PATIENCE_S = 280
 
 
 def devices() -> list[str]:
@@ -129,16 +130,18 @@ class Bench:
         self.do(self.opened.submit(job_id, recipe, heard, fault=fault))
         return job_id, heard
 
-    def submit_two(self, first: Recipe, second: Recipe, *, cancel_second: bool = False) -> list[tuple[str, Heard]]:
-        """Submit both before the loop does anything else, so that the second surely waits for the first."""
-        self._jobs += 2
-        jobs = [(f"job-{self._jobs - 1}", Heard()), (f"job-{self._jobs}", Heard())]
+    def submit_together(
+        self, *recipes: Recipe, faults: Sequence[Fault | None] = (), cancel_last: bool = False
+    ) -> list[tuple[str, Heard]]:
+        """Submit all before the loop does anything else, so that each surely waits for those before it."""
+        self._jobs += len(recipes)
+        jobs = [(f"job-{number + 1}", Heard()) for number in range(self._jobs - len(recipes), self._jobs)]
 
         async def submit() -> None:
-            for (job_id, heard), recipe in zip(jobs, (first, second), strict=True):
-                await self.opened.submit(job_id, recipe, heard)
-            if cancel_second:
-                assert self.opened.cancel(jobs[1][0])
+            for (job_id, heard), recipe, fault in zip(jobs, recipes, faults or [None] * len(recipes), strict=True):
+                await self.opened.submit(job_id, recipe, heard, fault=fault)
+            if cancel_last:
+                assert self.opened.cancel(jobs[-1][0])
 
         self.do(submit())
         return jobs

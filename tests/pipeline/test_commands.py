@@ -17,11 +17,14 @@ from support.real import Cli, opened
 EDIT, FLUX, EDITOR = DOCUMENTED["flux-1-dev-edit"], DOCUMENTED["flux-dev"], DOCUMENTED["flux-2-dev-editor"]
 
 
+PATIENCE_S = 280  # what is started here loads torch, and some of it makes many pictures
+
+
 def refused(*options: str, **environment: str) -> str:
     """Run `fauxvider serve`, which must refuse in one line with exit code 2."""
     done = subprocess.run(
         [sys.executable, "-m", "fauxvider", "serve", "--port", "0", "--control-port", "0", *options],
-        check=False, capture_output=True, text=True, timeout=60, env={**os.environ, **environment},
+        check=False, capture_output=True, text=True, timeout=PATIENCE_S, env={**os.environ, **environment},
     )  # fmt: skip
     assert done.returncode == 2, done
     assert done.stderr.count("\n") == 1, done.stderr
@@ -77,7 +80,7 @@ def test_the_demo_shows_real_pictures_side_by_side(tmp_path: Path, device: str) 
     done = subprocess.run(
         [sys.executable, "-m", "fauxvider", "demo", "--renderer", "diffusers", "--device", device,
          "--render-max-side", "64", "--out", str(tmp_path)],
-        check=True, capture_output=True, text=True, timeout=200, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        check=True, capture_output=True, text=True, timeout=PATIENCE_S, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
     )  # fmt: skip
     for told in (
         "flux-img2img, 24 steps at 64 x 64",
@@ -98,7 +101,7 @@ def test_a_machine_is_calibrated_and_imitated(tmp_path: Path, device: str) -> No
     grid = ("--for", "runpod/flux-dev", "--sizes", "256x256,512x512", "--steps", "2,20", "--render-max-side", "512")
     done = subprocess.run(
         [sys.executable, "-m", "fauxvider", "calibrate", "--device", device, *grid, "--json", "--write", str(tmp_path)],
-        check=True, capture_output=True, text=True, timeout=120, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        check=True, capture_output=True, text=True, timeout=PATIENCE_S, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
     )  # fmt: skip
     (one,) = json.loads(done.stdout)["models"]
     assert [sample["rendered"] for sample in one["samples"]] == [[256, 256], [256, 256], [512, 512], [512, 512]]

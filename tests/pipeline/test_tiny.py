@@ -40,7 +40,7 @@ print(json.dumps({"classes": classes, "digests": digests}))
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
     root = tmp_path_factory.mktemp("built")
-    done = subprocess.run([sys.executable, "-c", BUILDER, str(root)], check=True, capture_output=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", BUILDER, str(root)], check=True, capture_output=True, timeout=280)
     return root, json.loads(done.stdout.splitlines()[-1])
 
 

@@ -17,7 +17,7 @@ from fauxvider_contracts import tour_text
 
 __all__ = ["DOCUMENTED", "Client", "Endpoint", "Run", "data_uri"]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0  # a run may wait for a process to start, and for torch to load there
 
 
 @dataclass(frozen=True)

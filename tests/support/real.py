@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from fauxvider.engine.recipe import Recipe
 from fauxvider.ports import OnEvent
 from fauxvider.renderers.diffusers.handle import DiffusersRenderer
 from fauxvider.renderers.diffusers.options import Options
-from fauxvider.renderers.diffusers.protocol import Fault
+from fauxvider.renderers.diffusers.protocol import Fault, RunEvent
 from support.documented import DOCUMENTED, Client, Endpoint, Run
 
 __all__ = ["Cli", "Site", "memory", "opened"]
@@ -38,16 +40,40 @@ def memory(pid: int) -> int:
 
 
 class Accidents(DiffusersRenderer):
-    """The real renderer, to whose next jobs something happens."""
+    """The real renderer, to whose next jobs something happens, and who tells of its jobs when it may.
+
+    So that a test sees every state of a job however fast a worker and however slow the test is: what is told of jobs
+    waits from the first event on that `holds_back` finds.
+    """
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.orders: deque[Fault] = deque()
+        self.told: list[tuple[str, type[RunEvent]]] = []  # of all jobs, in the order in which it came about
+        self.holds_back: Callable[[RunEvent], bool] | None = None
+        self._held: list[tuple[OnEvent, RunEvent]] = []
 
     async def submit(self, job_id: str, recipe: Recipe, on_event: OnEvent, *, fault: Fault | None = None) -> None:
         if self.orders:
             fault = self.orders.popleft()
-        await super().submit(job_id, recipe, on_event, fault=fault)
+
+        def hear(event: RunEvent) -> None:
+            self.told.append((event.job_id, type(event)))
+            self._tell(on_event, event)
+
+        await super().submit(job_id, recipe, hear, fault=fault)
+
+    def _tell(self, on_event: OnEvent, event: RunEvent) -> None:
+        if self._held or (self.holds_back is not None and self.holds_back(event)):
+            self._held.append((on_event, event))
+        else:
+            on_event(event)
+
+    async def hold_back(self, what: Callable[[RunEvent], bool] | None) -> None:
+        """Tell what has been held back, up to the first event that `what` finds."""
+        self.holds_back, held, self._held = what, self._held, []
+        for one in held:
+            self._tell(*one)
 
 
 class Site:
@@ -62,6 +88,19 @@ class Site:
 
     def close(self) -> None:
         self.server.stop()
+
+    def hold_back(self, what: Callable[[RunEvent], bool] | None) -> None:
+        """Tell of jobs no more than what comes before the first event that `what` finds."""
+        self.server.call(self.renderer.hold_back(what))
+
+    @contextmanager
+    def holding_back(self, what: Callable[[RunEvent], bool]) -> Iterator[None]:
+        """Hold back for the length of a block; at its end everything is told."""
+        self.hold_back(what)
+        try:
+            yield
+        finally:
+            self.hold_back(None)
 
     def progress(self, run: Run) -> float:
         return next(float(job["progress"]) for job in self.world.jobs() if job["id"] == run.id)
