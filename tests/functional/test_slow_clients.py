@@ -72,8 +72,8 @@ def test_slow_clients_leave_nothing(parser: Literal["httptools", "h11"], why: st
             assert client.rest() == b""
             wanted = {"a deadline": 408, "others need the room": 503}[why]
             assert (refusal.status if refusal else None) == (None if client is clients[0] else wanted)
+        assert _facts(world) == ([], [], [])
         with RawClient(server.url) as honest:
-            assert _facts(world) == ([], [], [])
             honest.send(_head(path, len(BODY)) + BODY)
             assert honest.answer() is not None
         jobs, charges, requests = _facts(world)

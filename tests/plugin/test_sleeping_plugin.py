@@ -191,7 +191,7 @@ import time
 from hypothesis import given, settings, strategies as st
 
 
-@settings(max_examples=20, deadline=2000)
+@settings(max_examples=20, deadline=60_000)
 @given(seconds=st.integers(1, 9))
 def test_it(fauxvider_server, seconds):
     with fauxvider_server.world("acme", strict=False) as world:

@@ -293,7 +293,7 @@ class _Crashes:
         for _ in range(_ROUNDS):
             self._move()
         pause = Event()
-        for _ in range(400):
+        for _ in range(2400):  # two minutes, where nobody is that slow
             if self._is_over():
                 return
             pause.wait(0.05)

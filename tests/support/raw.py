@@ -51,7 +51,7 @@ class RawClient:
         made = Answer(int(first.split(" ")[1]), headers, b"")
         length = 0 if head or made.status == 100 else int(made.header("content-length") or 0)
         while len(self._held) < length:
-            if not self._more():
+            if not self._more(1 << 20):
                 raise ConnectionError(f"closed after {len(self._held)} of {length} bytes")
         body, self._held = self._held[:length], self._held[length:]
         return Answer(made.status, headers, body)
@@ -63,7 +63,7 @@ class RawClient:
         held, self._held = self._held, b""
         return held
 
-    def _more(self) -> bool:
-        data = self.sock.recv(65_536)
+    def _more(self, size: int = 65_536) -> bool:
+        data = self.sock.recv(size)
         self._held += data
         return bool(data)

@@ -17,7 +17,7 @@ from fauxvider.server.wire import WireSettings, protocol_class
 from support.patience import PATIENCE_S
 from support.raw import RawClient
 from support.raw_requests import raw_requests
-from support.serving import GET, HEAD, LAST, QUICK, Parser, answer, body_of, conversation, echo, serving
+from support.serving import GET, HEAD, LAST, QUICK, READING, Parser, answer, body_of, conversation, echo, serving
 
 
 @pytest.fixture(params=["httptools", "h11"])
@@ -41,10 +41,9 @@ def test_both_parsers_read_alike() -> None:
     """Same statuses and same application view; nothing but 200, or a refusal that names the fault."""
     cases = list(raw_requests())
     assert len(cases) >= 700
-    wire = WireSettings(head_s=1, body_s=1, idle_s=1, linger_s=1)
     with (
-        serving(echo, "httptools", wire) as one,
-        serving(echo, "h11", wire) as other,
+        serving(echo, "httptools", READING) as one,
+        serving(echo, "h11", READING) as other,
         ThreadPoolExecutor(64) as pool,
     ):
         firsts = pool.map(conversation, repeat(one), cases)
@@ -158,9 +157,10 @@ SLOW: dict[str, tuple[bytes, list[int]]] = {
 def test_slow_clients_are_closed(parser: Parser) -> None:
     """Twenty slow sockets of each kind go by their deadline; an honest client is served meanwhile."""
     with serving(echo, parser, QUICK) as url, ExitStack() as stack:
-        slow = [(kind, stack.enter_context(RawClient(url))) for kind in SLOW for _ in range(20)]
-        for kind, client in slow:
-            client.send(SLOW[kind][0])
+        slow = []
+        for kind in [kind for kind in SLOW for _ in range(20)]:
+            slow.append((kind, stack.enter_context(RawClient(url))))
+            slow[-1][1].send(SLOW[kind][0])
         assert conversation(url, LAST)[0][0] == 200
         for kind, client in slow:
             answers = []
@@ -228,16 +228,17 @@ def test_an_early_answer_does_not_wait_for_the_body(parser: Parser) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await answer(send, 413, b"too large")
 
-    with serving(app, parser, QUICK) as url, RawClient(url) as client, RawClient(url) as idler:
-        for one in (client, idler):
-            one.send(HEAD + b"Content-Length: 100000\r\n\r\nabc")
-            got = one.answer()
-            assert got is not None
-            assert got.status == 413
-        client.send(b"a" * 99_997 + GET)  # the rest of the body, and the next request behind it
+    def refused(client: RawClient, data: bytes) -> None:
+        client.send(data)
         got = client.answer()
         assert got is not None
         assert got.status == 413
+
+    with serving(app, parser) as url, RawClient(url) as client:
+        refused(client, HEAD + b"Content-Length: 100000\r\n\r\nabc")
+        refused(client, b"a" * 99_997 + GET)  # the rest of the body, and the next request behind it
+    with serving(app, parser, QUICK) as url, RawClient(url) as idler:
+        refused(idler, HEAD + b"Content-Length: 100000\r\n\r\nabc")
         assert idler.answer() is None
 
 

@@ -8,11 +8,11 @@ from itertools import repeat
 from typing import Any, cast
 
 from fauxvider.server import wire_httptools
-from fauxvider.server.wire import WireSettings, protocol_class
+from fauxvider.server.wire import protocol_class
 from fauxvider.server.wire_httptools import GuardedHttpTools
 from support.raw import RawClient
 from support.raw_requests import raw_requests
-from support.serving import HEAD, LAST, body_of, conversation, echo, serving
+from support.serving import HEAD, LAST, READING, body_of, conversation, echo, serving
 
 
 def read(client: RawClient, data: bytes) -> Any:
@@ -24,8 +24,7 @@ def read(client: RawClient, data: bytes) -> Any:
 
 def test_the_second_reading_is_the_first() -> None:
     cases = list(raw_requests())
-    wire = WireSettings(head_s=1, body_s=1, idle_s=1, linger_s=1)
-    with serving(echo, "httptools", wire) as url, ThreadPoolExecutor(64) as pool:
+    with serving(echo, "httptools", READING) as url, ThreadPoolExecutor(64) as pool:
         firsts = list(pool.map(conversation, repeat(url), cases))
         seconds = list(pool.map(conversation, repeat(url), cases))
     for data, first, second in zip(cases, firsts, seconds, strict=True):
