@@ -71,6 +71,26 @@ def test_it(client):
     result.stdout.fnmatch_lines(["(20 earlier lines are left out)", "*status/20 -> 404*", "*status/59 -> 404*"])
 
 
+def test_a_key_that_is_refused_is_explained_and_not_shown(suite: Any) -> None:
+    result = suite.run(
+        text="""
+@pytest.mark.fauxvider("acme", keys=["another-canary"])
+def test_it(fauxvider):
+    request = urllib.request.Request(fauxvider.base_url() + "/v2/acme-dev/run", b"{}", {"X-Api-Key": "the-canary"})
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(request, timeout=60)
+    assert False
+""".replace("\n@", "\nimport urllib.error\nimport urllib.request\n\n@", 1)
+    )
+    result.stdout.fnmatch_lines([
+        "Why requests were refused:",
+        "  the request to acme has its key in the header x-api-key, where it is not looked for; and the key is one that this world does not know (it knows 1 other) (*); wanted *<key>",
+    ])  # fmt: skip
+    told = result.stdout.str().partition("what the provider saw")[2]
+    assert told
+    assert "canary" not in told
+
+
 def test_nothing_happened(suite: Any) -> None:
     result = suite.run(text="@acme\ndef test_it(fauxvider):\n    assert False\n")
     result.stdout.fnmatch_lines(["No request came, and nothing happened.", "The client did nothing wrong."])

@@ -37,6 +37,9 @@ class Places:
         self._file = file
         self._tree = file.resolved(contract.choice)
 
+    def of_auth(self) -> Rule:
+        return self._rule(("auth",), self._tree["auth"])
+
     def of_operation(self, operation: Operation) -> Rule:
         return self._rule(("operations", operation.name), self._tree["operations"][operation.name])
 

@@ -22,16 +22,17 @@ __all__ = ["NearMiss", "explain_refusal", "near_miss"]
 
 _MAX_KEYS = 5
 _NEARLY = 0.2  # how much of a route differs from a path that was nearly right
-_LEADS = {"pattern": "for example", "format": "for example", "required": "sent instead"}
+_LEADS = {"pattern": "for example", "format": "for example", "required": "sent instead", "credential": "wanted"}
 
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
     """One thing that is wrong with a request.
 
-    `kind`: `path`, `method`, `model`, `body`, or the JSON Schema keyword that is broken. `subject`: a pointer into
-    the body, or what else it is about. `rule` and `line`: where the contract says so; `source`: who says so (a document
-    and its lines); `nearest`: legal values, names or operations, the closest first (values in their order).
+    `kind`: `path`, `method`, `model`, `body`, `credential`, `owner`, or the JSON Schema keyword that is broken.
+    `subject`: a pointer into the body, or what else it is about. `rule` and `line`: where the contract says so;
+    `source`: who says so (a document and its lines); `nearest`: legal values, names or operations, the closest first
+    (values in their order).
     """
 
     kind: str

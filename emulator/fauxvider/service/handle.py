@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from fauxvider.analysis.near_credentials import Denied
 from fauxvider.clock import precise_s
 from fauxvider.contract.model import Operation
 from fauxvider.engine.plan import at_pointer
@@ -13,6 +14,7 @@ from fauxvider.gate import JsonRefusedError, parse_json
 from fauxvider.scenario.model import Fault
 from fauxvider.service import jobs, library, lists
 from fauxvider.service.acceptance import request_print
+from fauxvider.service.credentials import Refused, denied_of
 from fauxvider.service.durable import state_of
 from fauxvider.service.files import serve_file
 from fauxvider.service.misbehave import after, before, faults_of, names_of
@@ -91,12 +93,13 @@ async def handle(provider: Provider, request: Request) -> Reply:
     if watch is not None:
         watch.request(provider, request, reply, does=does, began=began)
     if reply.cause and filed is None:
-        _keep_refused(provider, request)
+        _keep_refused(provider, request, denied_of(provider, request, reply))
     return reply
 
 
-def _keep_refused(provider: Provider, request: Request) -> None:
-    kept = (provider.name, request.origin, request.method, request.path, request.body[:_MAX_KEPT])
+def _keep_refused(provider: Provider, request: Request, denied: Denied | None = None) -> None:
+    body = request.body[:_MAX_KEPT]
+    kept = Refused(provider.name, request.origin, request.method, request.path, body, denied)
     provider.world.refused.append(kept)
 
 

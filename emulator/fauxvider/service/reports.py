@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from fauxvider.analysis.ledger import LedgerReport, check_budget, explain_ledger, ledger_text
+from fauxvider.analysis.near_credentials import KnownKey, near_credentials
 from fauxvider.analysis.near_miss import NearMiss, near_miss
 from fauxvider.analysis.story import story_lines
 from fauxvider.analysis.timeline_page import timeline_page
 from fauxvider.analysis.verdict import Verdict, judge, verdict_text
 from fauxvider.contract.model import Contract
+from fauxvider.service.credentials import known_keys
 from fauxvider.service.emulator import Emulator
 from fauxvider.service.world import World
 
@@ -64,12 +66,20 @@ class Report:
     def near_misses(self) -> list[NearMiss]:
         """Explain the last requests that were refused, or taken to fail, in the contract's terms."""
         found: list[NearMiss] = []
-        for provider, origin, method, path, body in self._world.refused:
+        keys = self._keys() if any(one.denied for one in self._world.refused) else {}
+        for provider, origin, method, path, body, denied in self._world.refused:
             contract = self._world.provider(provider).contract
             file = self._emulator.contracts[provider]
             choice = dict(contract.choice)
-            found.extend(near_miss(file, choice, method=method, path=path, body=body, origin=origin))
+            if denied is not None:
+                found.append(near_credentials(denied, file, choice, keys=keys, others=self._emulator.contracts))
+            else:
+                found.extend(near_miss(file, choice, method=method, path=path, body=body, origin=origin))
         return found
+
+    def _keys(self) -> Mapping[str, KnownKey]:
+        every = [self._emulator.world(name) for name in self._emulator.world_names()]
+        return known_keys(self._world, [world for world in every if world is not self._world])
 
     def story(self) -> list[str]:
         """Tell what happened, a line an event."""

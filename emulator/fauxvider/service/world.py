@@ -26,6 +26,7 @@ from fauxvider.service.recorder import Tape
 from fauxvider.service.scripted import Scripted
 
 if TYPE_CHECKING:
+    from fauxvider.service.credentials import Refused
     from fauxvider.service.provider import Provider
 
 __all__ = ["Due", "World", "WorldOptions"]
@@ -93,7 +94,7 @@ class World:
         self.requests = 0  # that have come
         self.answered = 0  # of them
         self.attempting = 0  # callbacks that are on their way to a receiver
-        self.refused: deque[tuple[str, str, str, str, bytes]] = deque(maxlen=MAX_REFUSED)
+        self.refused: deque[Refused] = deque(maxlen=MAX_REFUSED)
         self.closed = False  # nothing begins by itself any more, and nobody is held
         self.is_draining = False
         self.prints: Mapping[str, str] = {}  # of secrets that stand in for others (a replay)
