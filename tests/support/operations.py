@@ -263,6 +263,13 @@ class Site:
         found: list[dict[str, Any]] = self.host.run(self.host.emulator.jobs(self.world.name))
         return found
 
+    def count_jobs(self) -> int:
+        async def count() -> int:
+            return sum([1 async for _ in self.store.records()])
+
+        found: int = self.host.run(count())
+        return found
+
     def journal(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.host.emulator.journal(self.world.name)["entries"]
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from fauxvider.contract.model import Evidence, Source
@@ -25,7 +26,14 @@ _TEXT = re.compile(
 
 def parse_evidence(text: object) -> Evidence:
     """Read one statement of evidence. Raises ValueError with the expected shape."""
-    found = _TEXT.fullmatch(text.strip()) if isinstance(text, str) else None
+    if isinstance(text, str):
+        return _parsed(text)
+    raise ValueError(f"{text!r} is not evidence; the shape is {_SHAPE}")
+
+
+@lru_cache(maxsize=8192)  # each case of each reading has nearly the same ones
+def _parsed(text: str) -> Evidence:
+    found = _TEXT.fullmatch(text.strip())
     if found is None:
         raise ValueError(f"{text!r} is not evidence; the shape is {_SHAPE}")
     lines = tuple(_range(part) for part in (found["lines"] or "").split(",") if part)

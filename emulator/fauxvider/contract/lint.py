@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
 
 from fauxvider.contract.causes import FALLBACKS
 from fauxvider.contract.evidence import evidence_problems, parse_evidence
-from fauxvider.contract.model import Contract
+from fauxvider.contract.model import Contract, Source
 from fauxvider.contract.parse import ContractFile, sources_of
-from fauxvider.contract.resolve import children, values_of
+from fauxvider.contract.resolve import children, nodes_of, values_of
 from fauxvider.contract.rules import evidence_nodes, rules
 from fauxvider.contract.strict import Map, place_of, pointer_text
 from fauxvider.contract.templates import names_used
@@ -21,10 +22,12 @@ __all__ = ["Finding", "findings", "missing_faces"]
 _LAST_RESORTS = frozenset({"url_unknown", "path_unknown"})
 _JOB_KINDS = frozenset({"read", "stream", "cancel", "retry", "deliveries", "redeliver"})
 
+_Severity: TypeAlias = Literal["error", "warning"]
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    severity: Literal["error", "warning"]
+    severity: _Severity
     place: Place
     problem: str
     allowed: str = ""
@@ -46,9 +49,10 @@ def findings(file: ContractFile) -> list[Finding]:
         except ContractError as error:
             found.append(Finding("error", error.place or Place(file.file), error.problem, error.allowed))
             continue
+        names = _all_names(tree)
         found += _about_tree(tree, file.file)
-        found += _about_contract(contract, tree, file.file)
-        usage.add(tree, contract)
+        found += _about_contract(contract, tree, names, file.file)
+        usage.add(tree, contract, names)
     if not any(one.severity == "error" and not one.place.pointer for one in found):
         found += usage.findings(file)
     unique = {(one.place.line, one.place.column, one.problem): one for one in reversed(found)}
@@ -65,20 +69,24 @@ def _about_tree(tree: Map, file: str) -> Iterator[Finding]:
             place = place_of(tree, pointer_text(path), file=file, of_key=isinstance(path[-1], str))
             yield Finding("error", place, "a rule without evidence")
     for path, value in evidence_nodes(tree):
-        place = place_of(tree, pointer_text(path), file=file)
         for text in [value] if isinstance(value, str) else value:
-            try:
-                one = parse_evidence(text)
-            except ValueError as error:
-                yield Finding("error", place, str(error))
-                continue
-            for problem in evidence_problems(one, sources):
-                yield Finding("error", place, problem)
-            if one.level == "assumed" and not one.note:
-                yield Finding("warning", place, "assumed, without a note that says why")
+            for severity, problem in _about_evidence(text, sources):
+                yield Finding(severity, place_of(tree, pointer_text(path), file=file), problem)
 
 
-def _about_contract(contract: Contract, tree: Map, file: str) -> Iterator[Finding]:
+def _about_evidence(text: object, sources: Mapping[str, Source]) -> Iterator[tuple[_Severity, str]]:
+    try:
+        one = parse_evidence(text)
+    except ValueError as error:
+        yield "error", str(error)
+        return
+    for problem in evidence_problems(one, sources):
+        yield "error", problem
+    if one.level == "assumed" and not one.note:
+        yield "warning", "assumed, without a note that says why"
+
+
+def _about_contract(contract: Contract, tree: Map, names: set[str], file: str) -> Iterator[Finding]:
     def place(pointer: str) -> Place:
         return place_of(tree, pointer, file=file)
 
@@ -86,7 +94,7 @@ def _about_contract(contract: Contract, tree: Map, file: str) -> Iterator[Findin
     if costs and not contract.account.unit:
         yield Finding("error", place("/account"), "there are prices, but no unit")
     yield from missing_faces(contract, tree, file)
-    shows_urls = any(name.startswith(("output.url", "outputs")) for name in _all_names(tree))
+    shows_urls = any(name.startswith(("output.url", "outputs")) for name in names)
     if shows_urls and not any(url.serves == "output" for url in contract.urls.values()):
         yield Finding("warning", place("/urls"), "outputs are shown, but no URL serves them")
 
@@ -130,17 +138,24 @@ def _needed_causes(contract: Contract) -> Iterator[tuple[str, str, str]]:
         yield "conflict", "/idempotency", "keys may be used twice"
 
 
-def _all_names(node: Any) -> set[str]:
+def _all_names(tree: Map) -> set[str]:
     """Every dotted name in a tree, without knowing which texts are templates."""
-    if isinstance(node, str):
-        if "{" not in node:
-            return set()
-        try:
-            return names_used(node, {})
-        except ContractError:  # not every text is a template
-            return set()
-    names = {str(node[form]).split("|")[0] for form in ("$case", "$each") if isinstance(node, Mapping) and form in node}
-    return names.union(*(_all_names(value) for _, value in children(node)))
+    names: set[str] = set()
+    for node in nodes_of(tree):
+        if isinstance(node, str):
+            if "{" in node:
+                names |= _names_in_text(node)
+        elif isinstance(node, Map):
+            names.update(str(node[form]).split("|")[0] for form in ("$case", "$each") if form in node)
+    return names
+
+
+@lru_cache(maxsize=4096)  # the cases of a reading share nearly all their texts
+def _names_in_text(text: str) -> frozenset[str]:
+    try:
+        return frozenset(names_used(text, {}))
+    except ContractError:  # not every text is a template
+        return frozenset()
 
 
 # --- what is used by any choice
@@ -154,8 +169,7 @@ class _Usage:
     params: set[str] = field(default_factory=set)
     properties: set[str] = field(default_factory=set)
 
-    def add(self, tree: Map, contract: Contract) -> None:
-        names = _all_names(tree)
+    def add(self, tree: Map, contract: Contract, names: set[str]) -> None:
         states = {phase.state.word for phase in contract.phases} | {state.word for state in contract.ends.values()}
         self._note("states", states | {one.state.word for one in contract.failures.values() if one.state is not None})
         self._note("views", values_of(tree, "$view") | values_of(tree.get("operations"), "item"))

@@ -12,7 +12,7 @@ from typing import Any, Final
 from fauxvider.contract.strict import Items, Map, Mark, place_of, pointer_parts, pointer_text
 from fauxvider.errors import ContractError, Place
 
-__all__ = ["Resolver", "children", "readings_at", "values_of"]
+__all__ = ["Resolver", "children", "nodes_of", "readings_at", "values_of"]
 
 MAX_NODES = 200_000
 MAX_DEPTH = 96
@@ -242,10 +242,24 @@ def children(node: Any) -> Iterator[tuple[str | int, Any]]:
         yield from enumerate(node)
 
 
+def nodes_of(tree: Any) -> Iterator[Any]:
+    """Walk a tree whole, itself first; in no order."""
+    left = [tree]
+    while left:
+        node = left.pop()
+        yield node
+        if isinstance(node, str):  # most are
+            continue
+        if isinstance(node, dict | Mapping):
+            left.extend(node.values())
+        elif isinstance(node, list | tuple):
+            left.extend(node)
+
+
 def values_of(node: Any, key: str) -> set[str]:
     """Collect the texts that stand under a key anywhere in a tree."""
-    own = {node[key]} if isinstance(node, Mapping) and isinstance(node.get(key), str) else set()
-    return own.union(*(values_of(value, key) for _, value in children(node)))
+    tables = (one for one in nodes_of(node) if isinstance(one, dict | Mapping))
+    return {text for one in tables if isinstance(text := one.get(key), str)}
 
 
 def readings_at(tree: Map, pointer: str, choice: Mapping[str, str]) -> list[str]:

@@ -59,15 +59,16 @@ def rules(tree: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
 
 def evidence_nodes(node: Any, path: Path = ()) -> Iterator[tuple[Path, str | list[str]]]:
     """Walk every `evidence` below a node, whether a rule needs it or not."""
-    if isinstance(node, Mapping):
+    if isinstance(node, dict | Mapping):
         for key, value in node.items():
             if key == "evidence" and isinstance(value, str | list):
                 yield (*path, key), value
-            else:
+            elif not isinstance(value, str):  # most are, and have nothing below them
                 yield from evidence_nodes(value, (*path, key))
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from evidence_nodes(value, (*path, index))
+            if not isinstance(value, str):
+                yield from evidence_nodes(value, (*path, index))
 
 
 def _entries(tree: Any, path: Path, above: Path = ()) -> Iterator[tuple[Path, Any]]:

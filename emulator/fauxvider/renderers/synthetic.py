@@ -11,7 +11,7 @@ from fauxvider.renderers.codec import check_size, decode, encode, fit
 from fauxvider.renderers.composition import Draw, compose
 from fauxvider.renderers.metadata import read_metadata, stamp
 
-__all__ = ["SyntheticRenderer", "file_metadata", "read_metadata"]
+__all__ = ["SyntheticRenderer", "file_metadata", "read_metadata", "stamped"]
 
 # How far an edit without a strength setting goes: its source stays plain to see.
 _REFERENCE_STRENGTH = 0.55
@@ -25,8 +25,12 @@ class SyntheticRenderer:
     def render(self, recipe: Recipe) -> bytes:
         """Give the finished file. CPU-bound. Raises RenderError for a size or a source it cannot do."""
         check_size(recipe.width, recipe.height)
-        data = encode(_picture(recipe), recipe.format, recipe.quality)
-        return stamp(data, file_metadata(recipe, self.name)) if recipe.metadata else data
+        return stamped(encode(_picture(recipe), recipe.format, recipe.quality), recipe)
+
+
+def stamped(data: bytes, recipe: Recipe) -> bytes:
+    """Give a recipe's file with the metadata that its recipe asks for."""
+    return stamp(data, file_metadata(recipe, SyntheticRenderer.name)) if recipe.metadata else data
 
 
 def file_metadata(recipe: Recipe, renderer: str) -> dict[str, object]:

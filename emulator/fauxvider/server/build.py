@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,6 +31,7 @@ __all__ = ["build_emulator", "load_contracts"]
 
 _log = logging.getLogger("fauxvider")
 _CACHE = 64 * 1024 * 1024
+_PICTURES = ByteCache(16 * 1024 * 1024)
 _LIVE_CACHE = 512 * 1024 * 1024  # a synthetic picture is made again in milliseconds, a real one is not
 
 
@@ -83,14 +85,23 @@ def _lacking(file: ContractFile) -> str:
 
 
 class _Synthetic:
-    """The synthetic renderer, loaded with the first picture: Pillow is a tenth of the time that starting takes."""
+    """The synthetic renderer, loaded with the first picture: Pillow is a tenth of the time that starting takes.
+
+    The pixels of the last pictures are kept for all emulators of the process: tests ask for the same ones again and
+    again, each in a world of its own.
+    """
 
     name = "synthetic"
 
     def render(self, recipe: Recipe) -> bytes:
-        from fauxvider.renderers.synthetic import SyntheticRenderer
+        from fauxvider.renderers.synthetic import SyntheticRenderer, stamped
 
-        return SyntheticRenderer().render(recipe)
+        key = recipe.key()
+        data = _PICTURES.get(key)
+        if data is None:
+            data = SyntheticRenderer().render(replace(recipe, metadata=False))
+            _PICTURES.put(key, data)
+        return stamped(data, recipe)
 
 
 def build_emulator(

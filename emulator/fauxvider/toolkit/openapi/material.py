@@ -46,8 +46,14 @@ class Material:
 
     def pointer(self, *path: str | int) -> dict[str, Any]:
         """Give the `x-` members that say where in the contract something comes from."""
+        key = ("pointer", *path)
+        if key not in self.memory:
+            self.memory[key] = self._pointer(path)
+        return dict(self.memory[key])
+
+    def _pointer(self, path: tuple[str | int, ...]) -> dict[str, Any]:
         text = pointer_text(path)
-        place = place_of(self.file.resolved(self.choice), text, file=self.file.file, of_key=True)
+        place = place_of(self.tree, text, file=self.file.file, of_key=True)
         node = self.at(*path)
         said = node.get("evidence") if isinstance(node, Mapping) else None
         evidence = [said] if isinstance(said, str) else list(said or ())

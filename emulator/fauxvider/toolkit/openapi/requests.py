@@ -114,9 +114,19 @@ def _query_parameters(material: Material, operation: Operation) -> Iterator[dict
         seen.add(one)
         schema = {"type": "integer", "minimum": 0}
         yield _query(material, one, "What is left of the record's life, in ms", schema, ("operations", name, "extend"))
-    for one in _asked(material.at("operations", name), "query", material.at("views")):
+    for one in _asked_by(material, operation):
         if one not in seen:
             yield _query(material, one, "", _where_schema(material, operation, one), ("operations", name))
+
+
+def _asked_by(material: Material, operation: Operation) -> list[str]:
+    """List the query's names that an operation looks up: the same for each of its models."""
+    key = ("asked", operation.name)
+    if key not in material.memory:
+        tree = material.at("operations", operation.name)
+        material.memory[key] = _asked(tree, "query", material.at("views"))
+    found: list[str] = material.memory[key]
+    return found
 
 
 def _query(material: Material, name: str, about: str, schema: Schema, at: tuple[str, ...]) -> dict[str, Any]:
