@@ -40,13 +40,13 @@ def main(fauxvider: str, schemathesis: str, providers: list[str]) -> int:
                 codes = [run.result() for run in runs]
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(60)
     return max(codes)
 
 
 def _waited(served: Path, server: subprocess.Popen[bytes]) -> dict[str, Any]:
-    for _ in range(300):
-        if text := served.read_text():
+    for _ in range(1200):
+        if (text := served.read_text()).endswith("\n"):
             return json.loads(text)
         if server.poll() is not None:
             break
@@ -91,7 +91,7 @@ def _world(place: dict[str, Any], name: str) -> str:
         data=json.dumps(options).encode(),
         headers={"Authorization": f"Bearer {control['token']}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)["providers"][name]["base_url"]
 
 

@@ -192,7 +192,7 @@ def test_a_limit_is_not_forgotten_when_a_world_moves(valkey: Valkey) -> None:
 def test_callbacks_of_a_node_that_is_gone_are_sent_by_another(valkey: Valkey) -> None:
     with Receiver() as receiver, node(valkey) as two:
         with node(valkey) as one:
-            world = one.world(name="mine", clock="scaled:20", record=False)
+            world = one.world(name="mine", clock="scaled:2", record=False)  # two seconds, in which this node has to end
             submit(at(one, world), webhook=receiver.url + "/hook")
         receiver.wait(1, timeout_s=PATIENCE_S)  # nobody asks for the world: what is due is looked after all the same
         assert until(lambda: two.emulator.find_world("mine")) is not None

@@ -20,6 +20,7 @@ import redis
 
 from fauxvider import Receiver, Server, WorldHandle
 from fauxvider.errors import StoreError, UnknownWorldError, UsageError
+from fauxvider.local import answer_of
 from fauxvider.stores.opening import open_store
 from fauxvider.stores.sqlite import SqliteFile
 from support.valkey import MISSING, Valkey, required
@@ -72,12 +73,16 @@ def test_a_store_that_fails_is_one_line_for_each_callback_that_it_keeps_from_goi
 ) -> None:
     with Receiver() as receiver, _again(f"sqlite:///{tmp_path}/worlds.db") as server:
         world = server.world(clock="scaled:20")
-        _submit(world, webhook=receiver.url + "/hook")
+        url = f"{world.base_url('runpod')}{FLUX}/run"
+        body = json.dumps({"input": {"prompt": "a lighthouse"}, "webhook": receiver.url + "/hook"}).encode()
 
-        async def spend() -> None:
+        async def submit_and_spend() -> None:
+            """The job ends a fifth of a second after it was accepted; by then the store must be spent."""
+            answer = await answer_of(server.app, "POST", url, KEY.items(), body)
+            assert answer.status == 200
             _spent(server)
 
-        server.call(spend())
+        server.call(submit_and_spend())
         pause = Event()
         while not any("nothing more can be stored" in record.getMessage() for record in caplog.records):
             pause.wait(0.02)

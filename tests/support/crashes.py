@@ -151,19 +151,19 @@ class _Servers:
                     found.append(int(child))
         return found
 
-    def ask(self, url: str, body: Any = None, headers: dict[str, str] = KEY) -> Any:
+    def ask(self, url: str, body: Any = None, headers: dict[str, str] = KEY, patience_s: float = _PATIENCE_S) -> Any:
         """Give the answer, None if there was none, or none that says that it is done."""
         data = None if body is None else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=_PATIENCE_S) as answer:
+            with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=patience_s) as answer:
                 return json.loads(answer.read())
         except (OSError, ValueError, http.client.HTTPException):
             return None
 
-    def control(self, path: str, body: Any = None) -> Any:
+    def control(self, path: str, body: Any = None, patience_s: float = _PATIENCE_S) -> Any:
         place = self.places["control"]
         headers = {"Authorization": f"Bearer {place['token']}", "Content-Type": "application/json"}
-        return self.ask(place["url"] + path, body, headers)
+        return self.ask(place["url"] + path, body, headers, patience_s)
 
     def base(self, world: str) -> str:
         return str(self.places["providers"]["runpod"]["base_url"]).rpartition("/")[0] + f"/w/{world}/runpod{FLUX}"
@@ -190,9 +190,8 @@ class _Crashes:
             try:
                 for seed, name in enumerate((*WORLDS, MANUAL)):
                     clock = "manual" if name == MANUAL else f"scaled:{SPEED}"
-                    made = self.servers.control(
-                        "/worlds", {"name": name, "clock": clock, "seed": seed, "limits": "off"}
-                    )
+                    options = {"name": name, "clock": clock, "seed": seed, "limits": "off"}
+                    made = self.servers.control("/worlds", options, patience_s=60)
                     assert made is not None, self.orders.path.with_suffix(".err").read_text()
                 for fault in faults:
                     self._befall(fault, threads)

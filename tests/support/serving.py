@@ -12,7 +12,9 @@ from fauxvider.server.wire import WireSettings
 from support.patience import PATIENCE_S
 from support.raw import RawClient
 
-__all__ = ["GET", "HEAD", "LAST", "PATIENT", "QUICK", "READING", "Parser", "answer", "body_of", "conversation", "echo", "serving"]
+__all__ = [
+    "GET", "HEAD", "LAST", "PATIENT", "QUICK", "READING", "Parser", "answer", "body_of", "conversation", "echo", "serving",
+]  # fmt: skip
 
 Parser = Literal["httptools", "h11"]
 # The deadlines of tests that are about something else, and of those about deadlines: what is on its way, with the whole

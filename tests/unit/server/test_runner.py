@@ -117,7 +117,6 @@ def test_fifty_starts_and_stops() -> None:
     with running(telling(b"x")):
         pass  # what is imported once
     fds = open_files()
-    ports = []
     for _ in range(50):
         server = ServerThread(telling(b"x"), telling(b"y"), settings=RunSettings(grace_s=3600))
         server.start()
@@ -126,10 +125,9 @@ def test_fifty_starts_and_stops() -> None:
             assert client.answer() is not None
             server.stop()
             assert client.rest() == b""
-        ports += [port_of(server.urls.provider), port_of(server.urls.control)]
+        for url in (server.urls.provider, server.urls.control):
+            listen("127.0.0.1", port_of(url)).close()  # at once: what is free is soon somebody else's
     assert server_threads() == []
-    for port in ports:
-        listen("127.0.0.1", port).close()
     assert open_files() == fds
 
 
