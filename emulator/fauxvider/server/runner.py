@@ -26,7 +26,7 @@ __all__ = ["RunSettings", "ServerThread", "Site", "Urls", "bind_both", "running"
 T = TypeVar("T")
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 _Parts: TypeAlias = list[tuple[App, socket.socket]]
-_START_S = 10.0
+_START_S = 60.0  # only what hangs takes as long
 _LAST_S = 0.1  # for what the last requests need to be answered
 
 
