@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fauxvider.analysis.contract_places import Places
@@ -78,12 +78,12 @@ def near_credentials(
     scope = operation.scope if operation is not None else ""
     problem, is_place = teller.told(scope)
     nearest = tuple(dict.fromkeys(_place_text(*one, key="<key>") for one in teller.wanted)) if is_place else ()
-    if is_scope := denied.cause == "scope_missing" and operation is not None:
+    if denied.cause == "scope_missing" and operation is not None:
         rule = places.of_operation(operation)
-    # Which keys there are is the world's own doing, and nobody's statement.
-    source, level = (rule.source, rule.level) if is_place or is_scope else ("", "")
+    elif not is_place:  # which keys there are is the world's own doing, and nobody's statement
+        rule = replace(rule, source="", level="")
     subject, name = f"the request to {contract.provider}", denied.operation
-    return NearMiss("credential", subject, problem, nearest, name, rule.pointer, rule.line, source, level)
+    return NearMiss("credential", subject, problem, nearest, name, rule.pointer, rule.line, rule.source, rule.level)
 
 
 class _Teller:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from fauxvider.clock import monotonic_ms
 from fauxvider.contract.model import Contract, Issue, Model, Operation, State
 from fauxvider.contract.parse import ContractFile
 from fauxvider.engine.cost import price_of
@@ -115,7 +116,18 @@ class Session:
         if window > self.patience_ms:
             raise NotAskedError(f"a limit of the server holds it back for {span_text(window)} (--patience)")
         self.waiting("for a limit of the server", window)
-        threading.Event().wait((window + _LATE_MS) / 1000)
+        self.pause(window + _LATE_MS)
+
+    def pause(self, span_ms: int) -> None:
+        """Let time pass at the server: its own where it is ours to move, else everybody's."""
+        if self.world is not None:
+            self.world.advance(span_ms)
+        else:
+            threading.Event().wait(span_ms / 1000)
+
+    def now(self) -> int:
+        """Give a moment of that time (ms), to tell how long something takes."""
+        return monotonic_ms() if self.world is None else self.world.now()
 
     def _base(self, operation: Operation) -> str:
         """Give where an operation is served: hosts beside the API's are where the contract or an emulator has them."""
