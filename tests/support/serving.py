@@ -19,7 +19,7 @@ __all__ = [
 Parser = Literal["httptools", "h11"]
 # The deadlines of tests that are about something else, and of those about deadlines: what is on its way, with the whole
 # machine busy, has come by the second ones too.
-PATIENT = WireSettings(head_s=PATIENCE_S, body_s=PATIENCE_S, idle_s=PATIENCE_S, linger_s=1)
+PATIENT = WireSettings(head_s=PATIENCE_S, body_s=PATIENCE_S, idle_s=PATIENCE_S, linger_s=PATIENCE_S)
 QUICK = WireSettings(head_s=2, body_s=2, idle_s=2, linger_s=1)
 # Those of hundreds of conversations that a server ends: most by the last, after an answer to all that was sent at once.
 READING = WireSettings(head_s=5, body_s=5, idle_s=1, linger_s=1)
