@@ -108,7 +108,7 @@ MAY_LOOK = {
     "plugin/test_sleeping.py": "the clocks are virtual there",
     "plugin/test_sleeping_plugin.py": "the clocks are virtual there",
     "support/crashing.py": "writes down when commits were made, for their order",
-    "support/documented.py": "gives up after a minute, and tells the longest that a run can have taken",
+    "support/documented.py": "gives up after some minutes, and tells the longest that a run can have taken",
     "support/machine.py": "stands for the machine's clocks with numbers",
     "support/patience.py": "gives up after a minute",
     "unit/test_clock.py": "its clocks are numbers, but for one that is right to the minute",
