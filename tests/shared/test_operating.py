@@ -161,6 +161,27 @@ def test_a_store_that_does_not_answer_does_not_hold_up_the_end(valkey: Valkey, h
         assert " writes are not known to be kept; " in err
 
 
+def test_a_second_signal_is_heard_while_the_store_is_waited_for(valkey: Valkey) -> None:
+    def is_closed() -> bool:
+        try:
+            server.readiness()
+        except OSError:
+            return True
+        return False
+
+    with serving_process("--store", valkey.url, "--provider", "runpod", "--grace", "3600") as server:
+        os.kill(valkey.pid, signal.SIGSTOP)
+        try:
+            server.popen.send_signal(signal.SIGINT)
+            until(is_closed)  # all that is left is the store, which has the rest of the hour
+            server.popen.send_signal(signal.SIGINT)
+            code, out, err = server.ended()
+        finally:
+            os.kill(valkey.pid, signal.SIGCONT)
+    assert (code, out, err.count("\n")) == (4, "", 1)
+    assert "at the end the server did not answer: " in err
+
+
 def test_what_is_refused_leaves_nothing_in_the_store(valkey: Valkey) -> None:
     with serving_process("--store", valkey.url, "--provider", "runpod") as server:
         for given in (

@@ -60,14 +60,19 @@ class Run:
             if self.node is not None:
                 await self.node.finish()
 
-        try:
-            await serve_bound(self.site, ready=self._ready, prepare=self._prepare, stopping=stopping, settle=settle)
-        except RenderError as error:
-            raise UsageError(str(error)) from None
-        finally:
+        left: StoreError | None = None
+
+        async def close() -> None:
+            nonlocal left
             await ending.cut()
             left = await self._close(ending)
             self._say("stopped", **({} if left is None else {"left": str(left)}))
+
+        steps = {"prepare": self._prepare, "settle": settle, "close": close}
+        try:
+            await serve_bound(self.site, ready=self._ready, stopping=stopping, **steps)
+        except RenderError as error:
+            raise UsageError(str(error)) from None
         if left is not None:
             raise left
 

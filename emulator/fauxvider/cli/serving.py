@@ -126,18 +126,18 @@ def serve_one(
         ready=ready,
         tell=(lambda _: None) if options.as_json else click.echo,
     )
+    _to_its_end(run, options)
+
+
+def _to_its_end(run: Run, options: ServeOptions) -> None:
+    """Serve until a signal comes; where a store hangs, end this process as it stands."""
     try:
-        with asyncio.Runner(loop_factory=site.loop_factory) as runner, options.operating.logging():
+        with asyncio.Runner(loop_factory=run.site.loop_factory) as runner, options.operating.logging():
             runner.run(run.serve())
     except StoreHangsError as error:
-        _end_at_once(error)
-
-
-def _end_at_once(error: StoreHangsError) -> None:
-    """End this process as it stands: the interpreter's own end would wait for the thread that hangs."""
-    click.echo(f"fauxvider: {error}", err=True)
-    sys.stdout.flush()
-    os._exit(error.exit_code)
+        click.echo(f"fauxvider: {error}", err=True)
+        sys.stdout.flush()
+        os._exit(error.exit_code)  # the interpreter's own end would wait for the thread that hangs
 
 
 def _emulator(options: ServeOptions, node_name: str) -> Emulator:

@@ -228,11 +228,12 @@ async def serve_bound(
     prepare: Callable[[], Awaitable[None]] | None = None,
     stopping: Callable[[], None] | None = None,
     settle: Callable[[], Awaitable[None]] | None = None,
+    close: Callable[[], Awaitable[None]] | None = None,
 ) -> int:
     """Serve what `bind_both` has bound until SIGINT or SIGTERM; give the signal's number.
 
     A second signal waits for nothing. `prepare` and `settle` as in `Site.serve`; `stopping` is called with the
-    first signal.
+    first signal, `close` last, however it ends.
     """
     caught: list[int] = []
 
@@ -246,7 +247,11 @@ async def serve_bound(
         site.stop()
 
     with signals_to(stop):
-        await site.serve(ready, prepare=prepare, settle=settle)
+        try:
+            await site.serve(ready, prepare=prepare, settle=settle)
+        finally:
+            if close is not None:
+                await close()
     return caught[0] if caught else 0
 
 
