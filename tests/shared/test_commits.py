@@ -101,7 +101,8 @@ def test_what_is_said_again_after_a_cut_and_taken_is_kept(
 def test_what_is_too_long_for_one_call_is_kept_whole_or_not_at_all(
     valkey: Valkey, nodes: tuple[RedisFile, RedisFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fauxvider.stores.redis._LONGEST", 40)
+    monkeypatch.setattr("fauxvider.stores.redis_writing._LONGEST", 40)
+    monkeypatch.setattr("fauxvider.stores.redis_writing._WIDE", 5)
     place = asyncio.run(owned(nodes[0]))
 
     async def keep(first: int) -> None:

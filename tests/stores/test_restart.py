@@ -290,6 +290,31 @@ def test_a_file_that_is_refused_is_left_as_it_is(tmp_path: Path, make: Callable[
     assert path.read_bytes() == before
 
 
+def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "worlds.db"
+    with _again(f"sqlite:///{path}") as server:
+        world = server.world(name="mine", clock="manual")
+        done = _submit(world)
+        world.advance("1m")
+        waits = _submit(world)
+        ledger = world.ledger()
+    with closing(sqlite3.connect(path)) as rows:
+        rows.executescript(
+            "ALTER TABLE jobs ADD COLUMN ended INTEGER; UPDATE jobs SET ended = (SELECT run FROM ended "
+            "WHERE ended.world = jobs.world AND ended.provider = jobs.provider AND ended.number = jobs.number); "
+            "DROP TABLE ended; PRAGMA user_version = 1;"
+        )
+        assert rows.execute("SELECT count(*), count(ended) FROM jobs").fetchone() == (2, 1)
+    for _ in range(2):  # when it is brought up, and later
+        with _again(f"sqlite:///{path}") as server:
+            world = _world(server, "mine")
+            world.advance("1ms")
+            assert (_status(world, done)["status"], _status(world, waits)["status"]) == ("COMPLETED", "IN_QUEUE")
+            assert world.ledger() == ledger
+            ends = [entry["job"] for entry in world.journal()["entries"] if entry["kind"] == "ended"]
+            assert ends == [done]  # not once more
+
+
 def test_a_file_serves_one_process_at_a_time(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/worlds.db"
     with _again(store), pytest.raises(StoreError, match="another process uses this file"):

@@ -78,7 +78,8 @@ class SqliteKept:
     def read(self) -> Found:
         found = Found()
         with closing(sqlite3.connect(self._path)) as rows:
-            for world, ended, fact in rows.execute("SELECT world, ended, fact FROM jobs"):
+            jobs = "SELECT world, run, fact FROM jobs LEFT JOIN ended USING (world, provider, number)"
+            for world, ended, fact in rows.execute(jobs):
                 found.add_job(world, json.loads(fact), ended=ended is not None)
             for world, fact in rows.execute("SELECT world, fact FROM deliveries"):
                 found.add_delivery(world, json.loads(fact))

@@ -100,7 +100,7 @@ def _before_insert(hook: Hook) -> None:
 
 
 def _before_commit(hook: Hook) -> None:
-    _hook_commit(SqliteFile, lambda write: "INTO jobs" in write[0], hook)
+    _hook_commit(SqliteFile, lambda write: "INTO jobs" in write[1], hook)
     _hook_commit(RedisFile, lambda write: any("/job/" in part for part in write[1] if isinstance(part, str)), hook)
 
 

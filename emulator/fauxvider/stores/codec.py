@@ -37,9 +37,10 @@ class FactError(FauxviderError, ValueError):
 def dump_fact(fact: Any) -> bytes:
     """Write a fact, a dataclass, as JSON."""
     kind: Any = type(fact)
-    if all(getattr(fact, name) == default for name, default in _shapeless(kind)):
-        return orjson.dumps(fact, default=_plain)
-    return orjson.dumps(_codec(kind)[0](fact))
+    for name, default in _shapeless(kind):
+        if getattr(fact, name) != default:
+            return orjson.dumps(_codec(kind)[0](fact))
+    return orjson.dumps(fact, default=_plain)
 
 
 def dump_entry(entry: Entry) -> bytes:

@@ -34,6 +34,7 @@ class GroupCommit(Generic[W]):
         self._is_handed = False
         self._broken = ""
         self._added = self._kept = 0  # writes; each is counted by one thread
+        self.turn = 0  # that is not handed over yet
         self._batches: queue.SimpleQueue[_Batch[W] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -56,6 +57,7 @@ class GroupCommit(Generic[W]):
 
     def _hand_over(self) -> None:
         self._is_handed = False
+        self.turn += 1
         pending, self._pending = self._pending, []
         asked, self._asked = self._asked, None
         if pending or asked is not None:

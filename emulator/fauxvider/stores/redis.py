@@ -7,7 +7,6 @@ carries out whole, and refuses whole when the world has been claimed by another 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -20,24 +19,21 @@ from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, 
 from fauxvider.errors import StoreError
 from fauxvider.ports import Claim, ClaimedWorld, KeptWorld, SavedWorld
 from fauxvider.stores import redis_scripts as scripts
-from fauxvider.stores.codec import Entry, dump_entry, dump_fact
+from fauxvider.stores.codec import Entry, dump_fact
 from fauxvider.stores.commits import GroupCommit
+from fauxvider.stores.entries import EntryWriter
 from fauxvider.stores.kept import Facts, KeptStore, Of, Taken
 from fauxvider.stores.redis_reading import read_facts
 from fauxvider.stores.redis_server import PREFIX, Server, failure, node_key, open_server, patience
+from fauxvider.stores.redis_writing import FACTS, WORLD, Arg, Operation, Part
 
 __all__ = ["RedisFile"]
 
 T = TypeVar("T")
-KEPT_ENTRIES = 10_000  # of a world's journal
-_LONGEST = 100_000  # arguments of one call, about: a server takes a million, and its core serves nobody meanwhile
 _SWEPT = 50  # worlds of dead nodes that are taken over in one go
 
-# In the commit script: which key, by its place among KEYS.
-_WORLD, _FACTS, _JOURNAL = b"1", b"2", b"3"
-_Arg: TypeAlias = str | bytes | int
-_Parts: TypeAlias = "Mapping[RedisWorld, list[list[_Arg]]]"  # operations by world, in pieces
-_Write: TypeAlias = "tuple[RedisWorld, tuple[_Arg, ...]]"  # and operations as COMMIT takes them
+_Parts: TypeAlias = "Mapping[RedisWorld, list[list[Arg]]]"  # by world, in pieces
+_Write: TypeAlias = "tuple[RedisWorld, Operation]"
 
 
 class RedisFile:
@@ -134,9 +130,13 @@ class RedisFile:
 
     # --- writing
 
-    def add(self, place: RedisWorld, *operations: _Arg) -> None:
+    def add(self, place: RedisWorld, *operation: Any) -> None:
         """Add to what is committed next."""
-        self._commits.add((place, operations))
+        self._commits.add((place, operation))
+
+    def turn(self) -> int:
+        """Give the number of the turn in which what is added now is committed."""
+        return self._commits.turn
 
     async def flush(self) -> None:
         """Return when all that was written so far was dealt with, and the server answers. Raises StoreError."""
@@ -169,13 +169,14 @@ class RedisFile:
 
     def commit(self, turns: list[list[_Write]]) -> None:
         """Commit turns of the event loop, in one round trip; a world whose part is refused or cut is lost."""
-        parts: defaultdict[RedisWorld, list[list[_Arg]]] = defaultdict(lambda: [[]])
+        found: dict[RedisWorld, Part] = {}
         for writes in turns:
-            for place, operations in writes:
+            for place, operation in writes:
                 if not place.lost:
-                    if len(parts[place][-1]) >= _LONGEST:
-                        parts[place].append([])
-                    parts[place][-1].extend(operations)
+                    if (part := found.get(place)) is None:
+                        part = found[place] = Part()
+                    part.add(operation)
+        parts = {place: part.pieces() for place, part in found.items()}
         if not parts:
             return
         try:
@@ -240,6 +241,7 @@ class RedisWorld:
         self.is_refused = False
         self.commits = 0
         self.written = 0
+        self._entries = EntryWriter(file.turn, self._write_entries)
         self._due: int | None = -1
 
     def has(self, provider: str) -> bool:
@@ -256,11 +258,11 @@ class RedisWorld:
     def keep(self, made: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Write down how the world was made, and how far it is."""
         self._file.put(self, is_there=True)
-        self._put(_WORLD, "made", orjson.dumps(made))
+        self._put(WORLD, "made", orjson.dumps(made))
         self.note_state(state)
 
     def note_state(self, state: Mapping[str, Any]) -> None:
-        self._put(_WORLD, "state", orjson.dumps(state))
+        self._put(WORLD, "state", orjson.dumps(state))
 
     def note_due(self, moment: int | None) -> None:
         """Say when somebody has to look after the world, wall ms; None: it moves only when it is asked to."""
@@ -270,9 +272,10 @@ class RedisWorld:
 
     def add_entry(self, number: int, entry: Entry) -> None:
         """Write a journal entry down; of old ones the last `KEPT_ENTRIES` are kept."""
-        self._file.add(self, "S", _JOURNAL, number, dump_entry(entry))
-        if number > KEPT_ENTRIES:
-            self._file.add(self, "D", _JOURNAL, number - KEPT_ENTRIES)
+        self._entries.add(number, entry)
+
+    def _write_entries(self, first: int, entries: list[Entry]) -> None:
+        self._file.add(self, "J", first, entries)
 
     def drop(self) -> None:
         """Forget the world with all its facts."""
@@ -291,10 +294,10 @@ class RedisWorld:
     # --- facts, as `fauxvider.stores.kept.Rows` has them
 
     def put_number(self, of: Of, kind: str, number: int) -> None:
-        self._put(_FACTS, f"{of[1]}/number/{kind}", number)
+        self._put(FACTS, f"{of[1]}/number/{kind}", number)
 
     def put_job(self, of: Of, job: Job) -> None:
-        self._put(_FACTS, f"{of[1]}/job/{job.number}", dump_fact(job))
+        self._put(FACTS, f"{of[1]}/job/{job.number}", dump_fact(job))
 
     def drop_job(self, of: Of, record: Record) -> None:
         self._drop(of, f"job/{record.job.number}", f"ended/{record.job.number}")
@@ -302,22 +305,22 @@ class RedisWorld:
         self._drop(of, *(f"delivery/{delivery.number}" for delivery in record.deliveries))
 
     def put_ended(self, of: Of, job: Job, run: int) -> None:
-        self._put(_FACTS, f"{of[1]}/ended/{job.number}", run)
+        self._put(FACTS, f"{of[1]}/ended/{job.number}", run)
 
     def put_event(self, of: Of, job_id: str, index: int, event: Event) -> None:
-        self._put(_FACTS, f"{of[1]}/event/{job_id}/{index}", dump_fact(event))
+        self._put(FACTS, f"{of[1]}/event/{job_id}/{index}", dump_fact(event))
 
     def put_delivery(self, of: Of, delivery: Delivery) -> None:
-        self._put(_FACTS, f"{of[1]}/delivery/{delivery.number}", dump_fact(delivery))
+        self._put(FACTS, f"{of[1]}/delivery/{delivery.number}", dump_fact(delivery))
 
     def put_charge(self, of: Of, index: int, charge: Charge) -> None:
-        self._put(_FACTS, f"{of[1]}/charge/{index}", dump_fact(charge))
+        self._put(FACTS, f"{of[1]}/charge/{index}", dump_fact(charge))
 
     def put_asset(self, of: Of, asset: Asset) -> None:
-        self._put(_FACTS, f"{of[1]}/asset/{asset.id}", dump_fact(asset))
+        self._put(FACTS, f"{of[1]}/asset/{asset.id}", dump_fact(asset))
 
     def put_secret(self, of: Of, secret: Secret) -> None:
-        self._put(_FACTS, f"{of[1]}/secret/{secret.id}", dump_fact(secret))
+        self._put(FACTS, f"{of[1]}/secret/{secret.id}", dump_fact(secret))
 
     def drop_secret(self, of: Of, secret_id: str) -> None:
         self._drop(of, f"secret/{secret_id}")
@@ -325,16 +328,16 @@ class RedisWorld:
     def put_taken(self, of: Of, limit: str, caller: str, slot: int, taken: Taken) -> None:
         """Write down what a limit has counted, with the next commit: no answer waits for it."""
         field, value = f"{of[1]}/taken/{limit}/{slot}/{caller}", f"{taken[0]}:{taken[1]}"
-        self._file.add(self, "S", _FACTS, field, value)
+        self._file.add(self, "S", FACTS, field, value)
 
-    def _put(self, key: bytes, field: str, value: _Arg) -> None:
+    def _put(self, key: int, field: str, value: Arg) -> None:
         self.written += 1
         self._file.add(self, "S", key, field, value)
 
     def _drop(self, of: Of, *fields: str) -> None:
         for field in fields:
             self.written += 1
-            self._file.add(self, "D", _FACTS, f"{of[1]}/{field}")
+            self._file.add(self, "D", FACTS, f"{of[1]}/{field}")
 
 
 def _world(name: str) -> str:

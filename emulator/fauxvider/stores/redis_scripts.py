@@ -26,18 +26,28 @@ return {fence, '0'}
 """
 
 # KEYS: world, facts, journal, due, worlds. ARGV: fence, world, then operations. All of them, or 0 and none.
-#   S key field value   D key field   T moment ("" for nothing due)   X (the world is forgotten)
+#   S key count field value ...   D key count field ...   R key from to (fields that are numbers, both included: gone)
+#   T moment ("" for nothing due)   X (the world is forgotten)
+# `count`: of the arguments that come after it.
 COMMIT = """
 if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
 local i = 3
 while i <= #ARGV do
-  local what = ARGV[i]
-  if what == 'S' then
-    redis.call('HSET', KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2], ARGV[i + 3])
+  local what, key = ARGV[i], KEYS[tonumber(ARGV[i + 1])]
+  if what == 'S' or what == 'D' then
+    local last = i + 2 + tonumber(ARGV[i + 2])
+    redis.call(what == 'S' and 'HSET' or 'HDEL', key, unpack(ARGV, i + 3, last))
+    i = last + 1
+  elseif what == 'R' then
+    local gone, last = {}, tonumber(ARGV[i + 3])
+    for number = tonumber(ARGV[i + 2]), last do
+      gone[#gone + 1] = number
+      if #gone == 1000 or number == last then
+        redis.call('HDEL', key, unpack(gone))
+        gone = {}
+      end
+    end
     i = i + 4
-  elseif what == 'D' then
-    redis.call('HDEL', KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2])
-    i = i + 3
   elseif what == 'T' then
     if ARGV[i + 1] == '' then redis.call('ZREM', KEYS[4], ARGV[2])
     else redis.call('ZADD', KEYS[4], ARGV[i + 1], ARGV[2]) end

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 
 from fauxvider.engine.facts import Asset, Charge, Delivery, Event, Job, Record, Secret
 from fauxvider.errors import StoreError
 from fauxvider.ports import SavedWorld
-from fauxvider.stores.codec import Entry, FactError, dump_entry, dump_fact, load_entry
+from fauxvider.stores.codec import Entry, FactError, dump_fact, load_entry
 from fauxvider.stores.commits import GroupCommit
+from fauxvider.stores.entries import EntryWriter
 from fauxvider.stores.kept import Facts, KeptStore, Of, Taken
 from fauxvider.stores.sqlite_file import open_file, read_all
+from fauxvider.stores.sqlite_writing import ADD_ENTRIES, Write, write_down
 
 __all__ = ["SqliteFile"]
 
-KEPT_ENTRIES = 10_000  # of a world's journal
-
-_Write: TypeAlias = tuple[str, tuple[Any, ...]]
-
-_TABLES = ("numbers", "jobs", "events", "deliveries", "charges", "assets", "secrets", "journal")
+_TABLES = ("numbers", "jobs", "ended", "events", "deliveries", "charges", "assets", "secrets", "journal")
 
 
 class SqliteFile:
@@ -40,7 +38,7 @@ class SqliteFile:
         self.problem = ""  # why nothing more can be stored
         self._is_closed = False
         self._contents = read_all(self.path, self._connection)
-        self._commits: GroupCommit[_Write] = GroupCommit(self.commit, name="fauxvider-sqlite")
+        self._commits: GroupCommit[Write] = GroupCommit(self.commit, name="fauxvider-sqlite")
 
     # --- worlds
 
@@ -80,9 +78,13 @@ class SqliteFile:
 
     # --- writing
 
-    def add(self, write: _Write) -> None:
+    def add(self, write: Write) -> None:
         """Add to what is committed next."""
         self._commits.add(write)
+
+    def turn(self) -> int:
+        """Give the number of the turn in which what is added now is committed."""
+        return self._commits.turn
 
     async def flush(self) -> None:
         """Return when all that was written so far is committed. Raises StoreError when it cannot be."""
@@ -106,14 +108,13 @@ class SqliteFile:
             return f"{self.path}: at the end the file did not take it in time: {unkept} writes are not known to be kept"
         return "" if self._is_closed else f"{self.path}: at the end the file was not closed in time; it has all facts"
 
-    def commit(self, turns: list[list[_Write]]) -> None:
+    def commit(self, turns: list[list[Write]]) -> None:
         """Commit turns of the event loop, all of them in one transaction. Raises StoreError, from then on always."""
         if self.problem:
             raise StoreError(self.problem)
         try:
             with self._connection:
-                for sql, rows in _grouped(turns):
-                    self._connection.executemany(sql, rows)
+                write_down(self._connection, turns)
         except sqlite3.Error as error:
             self.problem = f"{self.path}: nothing more can be stored: {error}"
             raise StoreError(self.problem) from None
@@ -125,6 +126,7 @@ class SqliteWorld:
     def __init__(self, file: SqliteFile, name: str) -> None:
         self._file = file
         self._name = name
+        self._entries = EntryWriter(file.turn, self._write_entries)
         self.written = 0
 
     @property
@@ -144,32 +146,31 @@ class SqliteWorld:
 
     def keep(self, made: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Write down how the world was made, and how far it is."""
-        self._write(
+        sql = (
             "INSERT INTO worlds VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET made = excluded.made, "
-            "state = excluded.state",
-            (self._name, _text(made), _text(state)),
+            "state = excluded.state"
         )
+        self._write("worlds", sql, (self._name, _text(made), _text(state)))
 
     def note_state(self, state: Mapping[str, Any]) -> None:
-        self._write("UPDATE worlds SET state = ? WHERE name = ?", (_text(state), self._name))
+        self._write("worlds", "UPDATE worlds SET state = ? WHERE name = ?", (_text(state), self._name))
 
     def note_due(self, moment: int | None) -> None:
         """Nobody else looks after the worlds of a file."""
 
     def add_entry(self, number: int, entry: Entry) -> None:
         """Write a journal entry down; of old ones the last `KEPT_ENTRIES` or so are kept."""
-        self._file.add(
-            ("INSERT OR REPLACE INTO journal VALUES (?, ?, ?)", (self._name, number, dump_entry(entry).decode()))
-        )
-        if number % 1000 == 0:
-            oldest = number - KEPT_ENTRIES
-            self._file.add(("DELETE FROM journal WHERE world = ? AND number <= ?", (self._name, oldest)))
+        self._entries.add(number, entry)
+
+    def _write_entries(self, first: int, entries: list[Entry]) -> None:
+        self._file.add(("journal", ADD_ENTRIES, (self._name, first, entries)))
 
     def drop(self) -> None:
         """Forget the world with all its facts."""
-        self._write("DELETE FROM worlds WHERE name = ?", (self._name,))
+        self._write("worlds", "DELETE FROM worlds WHERE name = ?", (self._name,))
         for table in _TABLES:
-            self._write(f"DELETE FROM {table} WHERE world = ?", (self._name,))  # noqa: S608 - the names stand above
+            sql = f"DELETE FROM {table} WHERE world = ?"  # noqa: S608 - the names stand above
+            self._write(table, sql, (self._name,))
         self._file.forget(self._name)
 
     async def flush(self) -> None:
@@ -179,61 +180,50 @@ class SqliteWorld:
     # --- facts, as `fauxvider.stores.kept.Rows` has them
 
     def put_number(self, of: Of, kind: str, number: int) -> None:
-        self._write("INSERT OR REPLACE INTO numbers VALUES (?, ?, ?, ?)", (*of, kind, number))
+        self._write("numbers", "INSERT OR REPLACE INTO numbers VALUES (?, ?, ?, ?)", (*of, kind, number))
 
     def put_job(self, of: Of, job: Job) -> None:
-        self._write("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, NULL, ?)", (*of, job.number, job.id, _fact(job)))
+        sql = "INSERT OR REPLACE INTO jobs (world, provider, number, id, fact) VALUES (?, ?, ?, ?, ?)"
+        self._write("jobs", sql, (*of, job.number, job.id, _fact(job)))
 
     def drop_job(self, of: Of, record: Record) -> None:
-        self._write("DELETE FROM jobs WHERE world = ? AND provider = ? AND number = ?", (*of, record.job.number))
+        for table in ("jobs", "ended"):
+            sql = f"DELETE FROM {table} WHERE world = ? AND provider = ? AND number = ?"  # noqa: S608 - named above
+            self._write(table, sql, (*of, record.job.number))
         for table in ("events", "deliveries"):
             sql = f"DELETE FROM {table} WHERE world = ? AND provider = ? AND job = ?"  # noqa: S608 - named above
-            self._write(sql, (*of, record.job.id))
+            self._write(table, sql, (*of, record.job.id))
 
     def put_ended(self, of: Of, job: Job, run: int) -> None:
-        sql = "UPDATE jobs SET ended = ? WHERE world = ? AND provider = ? AND number = ?"
-        self._write(sql, (run, *of, job.number))
+        self._write("ended", "INSERT OR REPLACE INTO ended VALUES (?, ?, ?, ?)", (*of, job.number, run))
 
     def put_event(self, of: Of, job_id: str, index: int, event: Event) -> None:  # noqa: ARG002 - the table counts
         sql = "INSERT INTO events (world, provider, job, fact) VALUES (?, ?, ?, ?)"
-        self._write(sql, (*of, job_id, _fact(event)))
+        self._write("events", sql, (*of, job_id, _fact(event)))
 
     def put_delivery(self, of: Of, delivery: Delivery) -> None:
         sql = "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?)"
-        self._write(sql, (*of, delivery.number, delivery.job_id, _fact(delivery)))
+        self._write("deliveries", sql, (*of, delivery.number, delivery.job_id, _fact(delivery)))
 
     def put_charge(self, of: Of, index: int, charge: Charge) -> None:  # noqa: ARG002 - the table counts
-        self._write("INSERT INTO charges (world, provider, fact) VALUES (?, ?, ?)", (*of, _fact(charge)))
+        sql = "INSERT INTO charges (world, provider, fact) VALUES (?, ?, ?)"
+        self._write("charges", sql, (*of, _fact(charge)))
 
     def put_asset(self, of: Of, asset: Asset) -> None:
-        self._write("INSERT OR REPLACE INTO assets VALUES (?, ?, ?, ?)", (*of, asset.id, _fact(asset)))
+        self._write("assets", "INSERT OR REPLACE INTO assets VALUES (?, ?, ?, ?)", (*of, asset.id, _fact(asset)))
 
     def put_secret(self, of: Of, secret: Secret) -> None:
-        self._write("INSERT OR REPLACE INTO secrets VALUES (?, ?, ?, ?)", (*of, secret.id, _fact(secret)))
+        self._write("secrets", "INSERT OR REPLACE INTO secrets VALUES (?, ?, ?, ?)", (*of, secret.id, _fact(secret)))
 
     def drop_secret(self, of: Of, secret_id: str) -> None:
-        self._write("DELETE FROM secrets WHERE world = ? AND provider = ? AND id = ?", (*of, secret_id))
+        self._write("secrets", "DELETE FROM secrets WHERE world = ? AND provider = ? AND id = ?", (*of, secret_id))
 
     def put_taken(self, of: Of, limit: str, caller: str, slot: int, taken: Taken) -> None:
         """Limits start anew with the one process that has the file."""
 
-    def _write(self, sql: str, values: tuple[Any, ...]) -> None:
+    def _write(self, table: str, sql: str, values: tuple[Any, ...]) -> None:
         self.written += 1
-        self._file.add((sql, values))
-
-
-def _grouped(turns: list[list[_Write]]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
-    """Bring inserts into the same table together, as far as nothing but inserts comes between them."""
-    together: dict[str, list[tuple[Any, ...]]] = {}
-    for writes in turns:
-        for sql, values in writes:
-            if sql.startswith("INSERT"):
-                together.setdefault(sql, []).append(values)
-            else:
-                yield from together.items()
-                together.clear()
-                yield sql, [values]
-    yield from together.items()
+        self._file.add((table, sql, values))
 
 
 def _fact(fact: Any) -> str:

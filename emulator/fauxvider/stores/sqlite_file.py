@@ -17,14 +17,16 @@ from fauxvider.stores.kept import Facts, Of
 __all__ = ["APPLICATION_ID", "VERSION", "Contents", "open_file", "read_all"]
 
 APPLICATION_ID = 0x46585644  # "FXVD": file(1) and every reader can tell whose file it is
-VERSION = 1
+VERSION = 2  # 1 had the ends of jobs in their rows
 _PATIENCE_S = 0.5  # for another process that is about to end
 
 _SCHEMA = """
 CREATE TABLE worlds (name TEXT PRIMARY KEY, made TEXT NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE numbers (world TEXT, provider TEXT, kind TEXT, value INTEGER NOT NULL,
   PRIMARY KEY (world, provider, kind)) WITHOUT ROWID;
-CREATE TABLE jobs (world TEXT, provider TEXT, number INTEGER, id TEXT NOT NULL, ended INTEGER, fact TEXT NOT NULL,
+CREATE TABLE jobs (world TEXT, provider TEXT, number INTEGER, id TEXT NOT NULL, fact TEXT NOT NULL,
+  PRIMARY KEY (world, provider, number)) WITHOUT ROWID;
+CREATE TABLE ended (world TEXT, provider TEXT, number INTEGER, run INTEGER NOT NULL,
   PRIMARY KEY (world, provider, number)) WITHOUT ROWID;
 CREATE TABLE events (serial INTEGER PRIMARY KEY, world TEXT, provider TEXT, job TEXT, fact TEXT NOT NULL);
 CREATE INDEX events_of ON events (world, provider, job);
@@ -36,6 +38,12 @@ CREATE TABLE assets (world TEXT, provider TEXT, id TEXT, fact TEXT NOT NULL,
 CREATE TABLE secrets (world TEXT, provider TEXT, id TEXT, fact TEXT NOT NULL,
   PRIMARY KEY (world, provider, id)) WITHOUT ROWID;
 CREATE TABLE journal (world TEXT, number INTEGER, entry TEXT NOT NULL, PRIMARY KEY (world, number)) WITHOUT ROWID;
+"""
+_FROM_1 = """
+CREATE TABLE ended (world TEXT, provider TEXT, number INTEGER, run INTEGER NOT NULL,
+  PRIMARY KEY (world, provider, number)) WITHOUT ROWID;
+INSERT INTO ended SELECT world, provider, number, ended FROM jobs WHERE ended IS NOT NULL;
+PRAGMA user_version = 2;
 """
 
 
@@ -66,7 +74,10 @@ def open_file(path: Path, *, power_loss: bool) -> sqlite3.Connection:
             rows.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         else:
             rows.execute("BEGIN IMMEDIATE")  # nobody else has it, and it can be written
+            is_older = rows.execute("PRAGMA user_version").fetchone()[0] < VERSION
             rows.execute("COMMIT")
+            if is_older:
+                rows.executescript(f"BEGIN IMMEDIATE; {_FROM_1} COMMIT;")
     except (sqlite3.Error, OSError) as error:
         if rows is not None:
             rows.close()
@@ -94,7 +105,7 @@ def _doubt(path: Path) -> str:
         if rows.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             return "this is another program's database, so it is left alone; name another file"
         version = rows.execute("PRAGMA user_version").fetchone()[0]
-        if version != VERSION:
+        if version > VERSION:
             which = f"file version {version}; this one reads {VERSION}"
             return f"made by a newer fauxvider ({which}): use that one, or another file"
         found = rows.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -139,7 +150,10 @@ def read_all(path: Path, rows: sqlite3.Connection) -> Contents:
 
 def _read_records(facts: Contents, rows: sqlite3.Connection) -> None:
     jobs: dict[tuple[str, str, str], Record] = {}
-    query = "SELECT world, provider, id, ended, fact FROM jobs ORDER BY world, provider, number"
+    query = (
+        "SELECT world, provider, id, run, jobs.fact FROM jobs LEFT JOIN ended USING (world, provider, number) "
+        "ORDER BY world, provider, number"
+    )
     for world, provider, job, ended, fact in rows.execute(query):
         record = jobs[world, provider, job] = Record(load_fact(Job, fact), ended=ended)
         facts.stores[world, provider].records.append(record)
