@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 import h11
@@ -15,6 +16,12 @@ import h11
 __all__ = ["Exchange", "Reply"]
 
 _MAX_INTERIM = 16  # answers such as 102 before the real one; each costs the loop as much as a whole answer
+_END = h11.EndOfMessage()
+
+
+@lru_cache(maxsize=16)
+def _request(method: str) -> h11.Request:
+    return h11.Request(method=method, target="/", headers=[("host", "x")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +52,8 @@ class Exchange(asyncio.Protocol):
         self._body = bytearray()
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=max_head)
         # h11 reads a response by the request before it; the bytes that are sent are the sender's own.
-        self._h11.send(h11.Request(method=method, target="/", headers=[("host", "x")]))
-        self._h11.send(h11.EndOfMessage())
+        self._h11.send(_request(method))
+        self._h11.send(_END)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclass of asyncio's.

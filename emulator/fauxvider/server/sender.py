@@ -8,9 +8,11 @@ decompressed, connections not used twice.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +35,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding"})
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 _CLOSING_S = 0.25
+_RECEIVE_BUFFER = 65_536  # bytes that wait to be read: unasked, a system lets a receiver fill megabytes
 _MAX_ERROR = 200
 
 
@@ -54,11 +57,39 @@ async def dial_tcp(address: Address, port: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, (str(address), port))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        await _connected(sock, (str(address), port))
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+async def _connected(sock: socket.socket, place: tuple[str, int]) -> None:
+    """Connect a non-blocking socket to a literal address.
+
+    uvloop's own `sock_connect` asks a thread to look the address up first: a wait for a processor that others use.
+    """
+    loop = asyncio.get_running_loop()
+    if sys.platform == "win32":  # whose loop watches no sockets
+        await loop.sock_connect(sock, place)
+        return
+    try:
+        sock.connect(place)
+    except BlockingIOError:
+        made: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(sock, _wake, made)
+        try:
+            await made
+        finally:
+            loop.remove_writer(sock)
+        if problem := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(problem, os.strerror(problem)) from None
+
+
+def _wake(made: asyncio.Future[None]) -> None:
+    if not made.done():
+        made.set_result(None)
 
 
 class Sender:
