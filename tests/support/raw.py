@@ -9,7 +9,7 @@ from typing import Self
 
 from support.patience import PATIENCE_S
 
-__all__ = ["Answer", "RawClient"]
+__all__ = ["Answer", "RawClient", "is_refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +67,14 @@ class RawClient:
         data = self.sock.recv(size)
         self._held += data
         return bool(data)
+
+
+def is_refused(url: str) -> bool:
+    """Tell whether nobody listens there any more; who connects while a listener closes may still get in, or be reset."""
+    try:
+        with RawClient(url):
+            return False
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:
+        return False

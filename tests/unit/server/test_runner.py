@@ -22,7 +22,7 @@ from fauxvider.errors import FauxviderError, PortTakenError, UsageError
 from fauxvider.server.runner import RunSettings, ServerThread, Urls, running, serve
 from fauxvider.sockets import listen
 from support.patience import PATIENCE_S, until
-from support.raw import RawClient
+from support.raw import RawClient, is_refused
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Loop = Literal["asyncio", "uvloop"]
@@ -231,14 +231,6 @@ def test_requests_nearly_done_are_finished() -> None:
         got = client.answer()
         assert got is not None
         assert got.body == b"done"
-
-
-def is_refused(url: str) -> bool:
-    try:
-        with RawClient(url):
-            return False
-    except ConnectionRefusedError:
-        return True
 
 
 def test_stopping_twice_or_unstarted() -> None:
