@@ -37,6 +37,9 @@ class EntryWriter:
 
 def joined(writes: Iterable[tuple[K, int, list[Entry]]]) -> list[tuple[K, int, list[Entry]]]:
     """Join what follows one upon the other in one journal: (whose, number of the first, entries)."""
+    writes = list(writes)
+    if len(writes) < 2:
+        return writes
     found: list[tuple[K, int, list[Entry]]] = []
     latest: dict[K, tuple[int, list[Entry]]] = {}  # number of the next, entries
     for key, number, entries in writes:

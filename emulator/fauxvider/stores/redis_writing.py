@@ -60,16 +60,19 @@ class Part:
         if self._is_dropped:
             yield ["X"]
         for key, fields in self._fields.items():
-            yield from _dropped(key, [field for field, value in fields.items() if value is None])
-            yield from _set(key, {field: value for field, value in fields.items() if value is not None})
+            if None in fields.values():
+                yield from _dropped(key, [field for field, value in fields.items() if value is None])
+                fields = {field: value for field, value in fields.items() if value is not None}  # noqa: PLW2901
+            if fields:
+                yield from _set(key, fields)
         for _, first, entries in joined(self._entries):
             yield from _journal(first, entries)
         if self._due is not None:
             yield ["T", self._due]
 
 
-def _set(key: int, fields: Mapping[Any, Arg]) -> Iterator[list[Arg]]:
-    pairs = list(chain.from_iterable(fields.items()))
+def _set(key: int, fields: Mapping[Any, Arg | None]) -> Iterator[list[Arg]]:
+    pairs: list[Any] = list(chain.from_iterable(fields.items()))
     for start in range(0, len(pairs), 2 * _WIDE):
         some = pairs[start : start + 2 * _WIDE]
         yield ["S", key, len(some), *some]
@@ -89,4 +92,4 @@ def _journal(first: int, entries: Sequence[Entry]) -> Iterator[list[Arg]]:
         yield ["R", _JOURNAL, oldest, newest]
     latest = entries[-KEPT_ENTRIES:]
     numbers = range(last + 1 - len(latest), last + 1)
-    yield from _set(_JOURNAL, {number: dump_entry(entry) for number, entry in zip(numbers, latest, strict=True)})
+    yield from _set(_JOURNAL, dict(zip(numbers, map(dump_entry, latest), strict=True)))
