@@ -49,7 +49,9 @@ class InProcess:
         return build_emulator(**options)
 
     def run(self, work: Any) -> Any:
-        return self.loop.run_until_complete(work)  # the runner's own `run` sets up signals each time, at a fifth of the cost
+        return self.loop.run_until_complete(
+            work
+        )  # the runner's own `run` sets up signals each time, at a fifth of the cost
 
     def close(self) -> None:
         self.emulator.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from fauxvider.cli.files import written
 from fauxvider.contract.parse import open_contract
 from fauxvider.errors import UsageError
+from fauxvider.toolkit.arazzo import arazzo_document
 from fauxvider.toolkit.openapi.document import openapi_document
 from fauxvider.toolkit.openapi.examples import add_examples
 from fauxvider.toolkit.openapi.schemathesis import schemathesis_settings
@@ -32,6 +34,13 @@ __all__ = ["chosen_readings", "openapi"]
     metavar="FILE",
     help="Write Schemathesis' settings too: the provider's documented deviations, with their reasons.",
 )
+@click.option(
+    "--arazzo",
+    "workflows",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write Arazzo workflows too (YAML if FILE ends so): submit, poll to the end, fetch. Needs --out.",
+)
 def openapi(**given: Any) -> None:
     """Write a provider's contract as an OpenAPI 3.1 document.
 
@@ -43,12 +52,18 @@ def openapi(**given: Any) -> None:
     base_url = given["base_url"].rstrip("/")
     if base_url and not base_url.startswith(("http://", "https://")):
         raise UsageError(f"--base-url {given['base_url']}: write http://HOST[:PORT]/PATH or https://...")
+    if given["workflows"] is not None and given["out"] is None:
+        raise UsageError("--arazzo names the OpenAPI document: write that to a file, too, with --out FILE")
     document = openapi_document(file, chosen_readings(given["readings"]), base_url=base_url)
     if not given["no_examples"]:
         add_examples(document, file)
     if given["settings"] is not None:
         written(given["settings"], schemathesis_settings(document))
-    text = _yaml(document) if given["as_yaml"] else json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if given["workflows"] is not None:
+        source = os.path.relpath(given["out"], given["workflows"].parent)
+        made = arazzo_document(file, chosen_readings(given["readings"]), source=Path(source).as_posix())
+        written(given["workflows"], _text(made, as_yaml=given["workflows"].suffix in (".yaml", ".yml")))
+    text = _text(document, as_yaml=given["as_yaml"])
     if given["out"] is None:
         click.echo(text, nl=False)
     else:
@@ -66,7 +81,9 @@ def chosen_readings(texts: tuple[str, ...]) -> dict[str, str]:
     return chosen
 
 
-def _yaml(document: dict[str, Any]) -> str:
+def _text(document: dict[str, Any], *, as_yaml: bool) -> str:
+    if not as_yaml:
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     import yaml
 
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)

@@ -18,7 +18,7 @@ from fauxvider.toolkit.verify.client import Answer as Seen
 __all__ = ["Ground", "Hooks", "Kept", "LocalStage"]
 
 _TURNS = 8  # of the loop: after so many a call has been answered, or it is held
-_PATIENCE_S = 10
+_PATIENCE_S = 60
 
 
 @dataclass(slots=True)

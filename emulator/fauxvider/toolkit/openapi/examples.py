@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fauxvider.contract.model import Contract
 from fauxvider.contract.parse import ContractFile
 from fauxvider.local import Answer, LocalServer
 from fauxvider.toolkit.openapi.samples import sample_of
@@ -32,7 +33,7 @@ def add_examples(document: dict[str, Any], file: ContractFile) -> None:
     """Add examples to a document that `openapi_document` made of this contract."""
     choice = document["info"]["x-fauxvider"]["readings"]
     operations = list(_operations(document))
-    _add_requests(document, operations, file.provider, choice)
+    _add_requests(document, operations, file.resolve(choice))
     with LocalServer(contracts=[file.file], deliver=lambda _callback: 200) as server:
         world = server.world(name="examples", clock="stepping:1s", seed=1, now=_MOMENT, readings=choice, limits="off")
         walk = _Walk(server, world.name, file, document)
@@ -62,12 +63,9 @@ def _order(one: tuple[str, str, dict[str, Any]]) -> int:
 
 
 def _add_requests(
-    document: dict[str, Any],
-    operations: list[tuple[str, str, dict[str, Any]]],
-    provider: str,
-    choice: Mapping[str, str],
+    document: dict[str, Any], operations: list[tuple[str, str, dict[str, Any]]], contract: Contract
 ) -> None:
-    documented = list(_documented(provider, choice))
+    documented = list(_documented(contract.provider, contract.choice))
     for path, method, spec in operations:
         media = spec.get("requestBody", {}).get("content", {}).get("application/json")
         if media is None:
@@ -80,7 +78,9 @@ def _add_requests(
                 said = {"summary": one["about"], "value": one["json"]}
                 examples[one["case"]] = said | ({"description": one["source"]} if one["source"] else {})
         if not examples:
-            examples["smallest"] = {"value": sample_of(media["schema"], document["components"]["schemas"])}
+            at = contract.operations[spec["x-fauxvider-operation"]].input
+            value = sample_of(media["schema"], document["components"]["schemas"], at=at)
+            examples["smallest"] = {"value": value}
         media["examples"] = examples
 
 

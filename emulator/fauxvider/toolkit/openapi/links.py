@@ -8,7 +8,7 @@ from typing import Any
 from fauxvider.contract.strict import pointer_text
 from fauxvider.toolkit.openapi.material import Material
 
-__all__ = ["add_links"]
+__all__ = ["add_links", "place_in_answers"]
 
 # What a kind of operation makes, and the key under which other operations name one.
 _MAKES = {"submit": "job", "asset_session": "asset", "asset_upload": "asset", "secret_create": "secret"}
@@ -58,6 +58,13 @@ def _pointer(material: Material, operation: str, answer: str, wanted: str) -> st
     tree = material.at("operations", operation, "answers", answer, "body")
     found = next(_places(material, tree, wanted, ()), None)
     return None if found is None else pointer_text(found)
+
+
+def place_in_answers(material: Material, operation: str, wanted: str) -> str | None:
+    """Give the pointer at which the first answer that shows it has a placeholder; None if no answer has."""
+    answers = material.contract.operations[operation].answers
+    found = (_pointer(material, operation, name, wanted) for name, answer in answers.items() if not answer.cause)
+    return next((pointer for pointer in found if pointer is not None), None)
 
 
 def _places(material: Material, tree: Any, wanted: str, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
