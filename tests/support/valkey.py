@@ -30,6 +30,18 @@ def required() -> None:
         raise pytest.UsageError(f"FAUXVIDER_REQUIRE_VALKEY=1, but {MISSING}")
 
 
+class _Patience(Retry):
+    """Asks again, but for what the server has refused."""
+
+    def call_with_retry(self, do: Any, fail: Any, *args: Any, **given: Any) -> Any:
+        def failed(error: Exception, *more: Any) -> None:
+            if isinstance(error, redis.exceptions.AuthenticationError):
+                raise error
+            fail(error, *more)
+
+        return super().call_with_retry(do, failed, *args, **given)
+
+
 class Valkey:
     """One server. ``url`` is what `--store` takes; it stays the same when the server is started again."""
 
@@ -53,13 +65,15 @@ class Valkey:
             self._process = subprocess.Popen([*command, *self._options], stdout=log, stderr=log)
         try:
             self.client.ping()
+        except redis.exceptions.AuthenticationError:
+            pass  # an answer, too
         except redis.exceptions.RedisError:
             raise AssertionError((self._folder / "server.log").read_text()) from None
 
     @property
     def client(self) -> Any:
         """A connection that is patient with a server that starts."""
-        patience = Retry(ConstantBackoff(0.02), 500)
+        patience = _Patience(ConstantBackoff(0.02), 500)
         errors: list[type[Exception]] = [redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError]
         return redis.Redis(unix_socket_path=str(self._socket), retry=patience, retry_on_error=errors, protocol=2)
 

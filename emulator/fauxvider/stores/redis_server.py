@@ -62,18 +62,32 @@ def open_server(url: str, *, power_loss: bool, node: str = "") -> Server:
     that will not do.
     """
     client, lease_s = _client(url)
+    once, _ = _client(url, retry=Retry(NoBackoff(), 0))
     shown = _shown(url)
+    _knock(once, shown)
     try:
         doubt = _doubt(client, power_loss=power_loss)
         secret = "" if doubt else _secret(client)
     except exceptions.RedisError as error:
         client.close()
+        once.close()
         raise failure(shown, error, unfit=StoreUnfitError) from None
     if doubt:
         client.close()
+        once.close()
         raise StoreUnfitError(f"{shown}: {doubt}")
-    once, _ = _client(url, retry=Retry(NoBackoff(), 0))
     return Server(client, once, shown, node or secrets.token_hex(8), secret, lease_s)
+
+
+def _knock(once: Any, shown: str) -> None:
+    """Raise StoreUnfitError for a server that lets nobody in with these words: it would be asked in vain again."""
+    try:
+        once.ping()
+    except _KEPT_OUT as error:
+        once.close()
+        raise failure(shown, error, unfit=StoreUnfitError) from None
+    except exceptions.RedisError:  # it may be better in a moment: who asks next is patient
+        pass
 
 
 def _secret(client: Any) -> str:
