@@ -192,7 +192,7 @@ class Mint:
         for part in parts:
             shown = str(part)
             text += f"{len(shown)}:{shown}"
-        hasher.update(text.encode("utf-8", "surrogatepass"))
+        hasher.update(text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass"))
         digest = hasher.digest()
         while len(digest) < needed:
             hasher.update(b"+")

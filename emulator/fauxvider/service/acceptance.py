@@ -28,7 +28,8 @@ __all__ = ["Prepared", "accept", "body_print", "draw_again", "prepare", "request
 
 _NOTHING = Shape(0, 0, 0, "png")
 MAX_SIDE = 4096
-_PLAIN = frozenset({int, str, type(None)})  # true and 1.0 would be taken for 1
+_ABSENT = object()
+_PLAIN = frozenset({int, str, type(None), object})  # true and 1.0 would be taken for 1
 
 
 class Prepared(NamedTuple):
@@ -96,8 +97,8 @@ def _quote_key(provider: Provider, model: Model, scope: RequestScope) -> tuple[o
     fields, given = model.quoted_by, scope["param"]
     if provider.priced is not provider.contract or fields is None or not isinstance(given, dict):
         return None
-    deciding = [item for item in given.items() if item[0] in fields]
-    return (model.name, *deciding) if _PLAIN.issuperset([type(value) for _, value in deciding]) else None
+    deciding = [given.get(name, _ABSENT) for name in fields]
+    return (model.name, *deciding) if _PLAIN.issuperset(map(type, deciding)) else None
 
 
 def _price(provider: Provider, model: Model, shape: Shape, scope: RequestScope, *, run_ms: int = 0) -> Decimal:
