@@ -134,9 +134,9 @@ def _received(_callback: Callback) -> int:
     return 200
 
 
-def exported(provider: str, folder: Path, name: str = "jobs.arazzo.yaml") -> Path:
+def exported(provider: str, folder: Path, name: str = "jobs.arazzo.yaml", *more: str) -> Path:
     out, flows = folder / "api.json", folder / name
-    done = CliRunner().invoke(cli._root, ["openapi", provider, "--out", str(out), "--arazzo", str(flows)])
+    done = CliRunner().invoke(cli._root, ["openapi", provider, "--out", str(out), "--arazzo", str(flows), *more])
     assert done.exit_code == 0, done.output
     return flows
 
@@ -187,3 +187,10 @@ def test_workflows_need_a_document_to_name(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli._root, ["openapi", "fal", "--arazzo", str(tmp_path / "jobs.yaml")])
     assert done.exit_code != 0
     assert not (tmp_path / "jobs.yaml").exists()
+
+
+def test_without_examples_the_body_is_asked_for(tmp_path: Path) -> None:
+    flows = exported("fal", tmp_path, "jobs.json", "--no-examples")
+    for workflow in json.loads(flows.read_text())["workflows"]:
+        assert workflow["inputs"]["required"] == ["body", "key"]
+        assert "default" not in workflow["inputs"]["properties"]["body"]

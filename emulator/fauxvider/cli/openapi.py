@@ -61,7 +61,7 @@ def openapi(**given: Any) -> None:
         written(given["settings"], schemathesis_settings(document))
     if given["workflows"] is not None:
         source = os.path.relpath(given["out"], given["workflows"].parent)
-        made = arazzo_document(file, chosen_readings(given["readings"]), source=Path(source).as_posix())
+        made = arazzo_document(document, file, source=Path(source).as_posix())
         written(given["workflows"], _text(made, as_yaml=given["workflows"].suffix in (".yaml", ".yml")))
     text = _text(document, as_yaml=given["as_yaml"])
     if given["out"] is None:

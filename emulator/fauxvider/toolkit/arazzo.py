@@ -10,8 +10,6 @@ from typing import Any
 from fauxvider.contract.model import Contract
 from fauxvider.contract.parse import ContractFile
 from fauxvider.contract.strict import pointer_text
-from fauxvider.toolkit.openapi.document import openapi_document
-from fauxvider.toolkit.openapi.examples import add_examples
 from fauxvider.toolkit.openapi.links import place_in_answers
 from fauxvider.toolkit.openapi.material import Material
 from fauxvider.toolkit.openapi.requests import routes_of
@@ -44,20 +42,21 @@ class _Call:
         return str(self.spec["x-fauxvider-kind"])
 
 
-def arazzo_document(file: ContractFile, readings: Mapping[str, str] | None = None, *, source: str) -> dict[str, Any]:
+def arazzo_document(document: Mapping[str, Any], file: ContractFile, *, source: str) -> dict[str, Any]:
     """Give one workflow for each operation (and model) that submits jobs.
 
-    `source` is the URL or relative path of the provider's OpenAPI document. Raises UsageError for an unknown reading.
+    `document` is what `openapi_document` made of the contract, and `source` its URL or relative path. The first
+    example of a request body, if it has any, is what a workflow submits unless told otherwise.
     """
-    document = openapi_document(file, readings)
-    add_examples(document, file)
     calls = [
         _Call(path, method, spec)
         for path, item in document["paths"].items()
         for method, spec in item.items()
         if isinstance(spec, dict) and "x-fauxvider-operation" in spec
     ]
-    workflows = _Workflows(Material(file, file.choice(readings)), {call.id: call for call in calls})
+    workflows = _Workflows(
+        Material(file, document["info"]["x-fauxvider"]["readings"]), {call.id: call for call in calls}
+    )
     return {
         "arazzo": "1.0.1",
         "info": {
@@ -91,9 +90,8 @@ class _Workflows:
         poll = next((one for one in reads if self._place(one[0], "status")), None)
         if poll is not None:
             steps.append(self._poll(*poll))
-        fetch = next((one for one in reads if poll and one is not poll and not self._place(one[0], "status")), None)
-        if poll is not None and fetch is not None and self._place(poll[0], "result") is None:
-            steps.append(self._fetch(*fetch))
+            if self._place(poll[0], "result") is None:
+                steps += [self._fetch(*one) for one in reads if not self._place(one[0], "status")][:1]
         last = steps[-1]
         return {
             "workflowId": re.sub(r"[^A-Za-z0-9_-]", "-", submit.id),
@@ -208,7 +206,8 @@ class _Workflows:
         for step in steps:
             asked = [one["value"] for one in step.get("parameters", ())]
             members |= {value[8:]: {"type": "string"} for value in asked if value.startswith("$inputs.")}
-        return {"type": "object", "properties": members, "required": [name for name in members if name != "body"]}
+        needed = [name for name, one in members.items() if "default" not in one]
+        return {"type": "object", "properties": members, "required": needed}
 
     def _key(self, call: _Call) -> list[dict[str, Any]]:
         if not call.spec.get("security"):
